@@ -1,0 +1,1 @@
+"""LLM cost-optimization middleware."""

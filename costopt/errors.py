@@ -1,0 +1,99 @@
+"""Everything costopt raises on its own account.
+
+    CostoptError
+    ├── PolicyError            the policy file is wrong: file, line, key, and what to write instead
+    ├── UnsupportedClient      `wrap` was given something it does not know
+    ├── Closed                 the Optimizer was closed
+    ├── LedgerError            the ledger cannot be used (newer version, corrupt, not a ledger)
+    └── Refused                a call was not made, on purpose, before any money was spent
+        ├── BudgetExceeded     a budget has no room for it
+        ├── UnknownPrice       a budget applies and the model has no known price
+        ├── LimitExceeded      it could never fit, or would wait longer than allowed
+        ├── PromptTooLong      it does not fit the token budget even after trimming
+        └── NoModel            no model of the ladder can serve it
+
+`Refused` errors reach the caller as themselves through every SDK: they also derive from that SDK's own base error.
+`UpstreamError` and `Interrupted` travel inside a flow only and never reach a caller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from costopt.types import Reply
+
+
+class CostoptError(Exception):
+    """Base of all errors below."""
+
+
+class PolicyError(CostoptError, ValueError):
+    """A policy that cannot be loaded; the message holds `file:line: key: what is wrong (what to write)`."""
+
+
+class UnsupportedClient(CostoptError, TypeError):
+    """`wrap` does not know this kind of client."""
+
+
+class Closed(CostoptError, RuntimeError):
+    """The Optimizer behind this client was closed."""
+
+
+class LedgerError(CostoptError, RuntimeError):
+    """The ledger file cannot be read or written as a ledger."""
+
+
+class Refused(CostoptError):
+    """The call was refused before it cost anything."""
+
+
+class BudgetExceeded(Refused):
+    """A budget window has no room left for the worst case of this call."""
+
+
+class UnknownPrice(Refused):
+    """A budget applies to a model whose price is unknown."""
+
+
+class LimitExceeded(Refused):
+    """The call is larger than a limit's whole window."""
+
+
+class PromptTooLong(Refused):
+    """The prompt does not fit its token budget even after trimming."""
+
+
+class NoModel(Refused):
+    """No model of the ladder can serve this request."""
+
+
+class UpstreamError(Exception):
+    """A provider call failed. `reply` holds the provider's error answer where there was one, `cause` the
+    client library's exception where there was none. `emitted` says whether the caller already saw a part."""
+
+    def __init__(
+        self,
+        reply: Reply | None,
+        cause: BaseException | None = None,
+        *,
+        retry_after_s: float | None = None,
+        partial: Reply | None = None,
+    ) -> None:
+        super().__init__(f"HTTP {reply.status}" if reply else f"{type(cause).__name__}")
+        self.reply = reply
+        self.cause = cause
+        self.retry_after_s = retry_after_s
+        self.partial = partial
+
+    @property
+    def emitted(self) -> bool:
+        return self.partial is not None
+
+
+class Interrupted(Exception):
+    """The caller left. `partial` is what had arrived by then, or None where no answer had begun."""
+
+    def __init__(self, partial: Reply | None) -> None:
+        super().__init__("the caller left")
+        self.partial = partial

@@ -1,0 +1,79 @@
+"""What a dialect is: a view of one API's JSON for the decisions, and the edits they may make to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from costopt.types import Finish, Json, Need, Turn, Usage
+
+
+class Event(Struct, frozen=True):
+    """One server-sent event. `raw` are its exact bytes, blank line included; `data` is its joined data field."""
+
+    raw: bytes
+    event: str
+    data: bytes
+
+
+class Summary(Struct, frozen=True):
+    """What an answer says of itself."""
+
+    model: str
+    usage: Usage | None
+    raw_usage: Json | None
+    finish: Finish
+
+
+class Dialect(Protocol):
+    """One API. All methods are pure; none mutates what it is given; unknown fields and events survive."""
+
+    def turns(self, body: Json) -> list[Turn]:
+        """The conversation, in order; system text that stands outside the list comes first as a pinned turn."""
+        ...
+
+    def with_turns(self, body: Json, turns: Sequence[Turn]) -> Json:
+        """A copy of `body` holding just these turns (a subset, or turns from `with_output`), all else as it was."""
+        ...
+
+    def with_output(self, turn: Turn, text: str) -> Turn:
+        """A tool turn with its output text replaced."""
+        ...
+
+    def with_model(self, body: Json, model: str) -> Json: ...
+
+    def tools_text(self, body: Json) -> str:
+        """Tool schemas and response schema as sent, for counting; empty where there are none."""
+        ...
+
+    def needs(self, body: Json) -> frozenset[Need]: ...
+
+    def max_output(self, body: Json) -> int | None:
+        """The caller's own bound on output tokens (all choices together), or None."""
+        ...
+
+    def summary(self, body: Json) -> Summary:
+        """Read a JSON answer."""
+        ...
+
+    def output_text(self, body: Json) -> str:
+        """All text and tool-call arguments of a JSON answer, for counting and checks."""
+        ...
+
+    def complete(self, events: Sequence[Event]) -> bool:
+        """Whether the stream reached its proper end."""
+        ...
+
+    def assemble(self, events: Sequence[Event]) -> Json:
+        """The JSON answer that a (possibly cut) stream adds up to."""
+        ...
+
+    def replay(self, answer: Json, request: Json) -> bytes:
+        """A JSON answer as the SSE bytes this API would have streamed for `request`."""
+        ...
+
+    def restream(self, events: Sequence[Event], request: Json) -> bytes:
+        """Recorded events as `request` asks for them (usage chunk only where asked for), all other bytes as recorded."""
+        ...
