@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 Nano: TypeAlias = int
 Json: TypeAlias = dict[str, Any]
@@ -102,10 +102,10 @@ class Request(Struct, frozen=True):
     stream: bool = False
     tenant: str = ""
     variant: str = ""
-    tags: Tags = field(default_factory=dict)
+    tags: Tags = {}
     control: Control = Control()
     hold: bool = False
-    notes: list[Decision] = field(default_factory=list)
+    notes: list[Decision] = []
 
     def note(self, layer: str, what: str) -> None:
         self.notes.append(Decision(layer, what))
