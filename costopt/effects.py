@@ -50,9 +50,10 @@ class Sleep(Effect[None], frozen=True):
 
 
 class Lookup(Effect[Entry | None], frozen=True):
-    """A live entry under `key`, its reply's `tier` set to where it was found, or None."""
+    """A live entry under `key`, its reply's `tier` set to where it was found, or None. `near` asks memory only."""
 
     key: str
+    near: bool = False
 
 
 class Store(Effect[None], frozen=True):
@@ -60,7 +61,7 @@ class Store(Effect[None], frozen=True):
     entry: Entry
 
 
-class Lead(Struct, frozen=True):
+class Lead(Struct, frozen=True, weakref=True):
     """You are first: answer for the others, then `Land` (with None when you failed)."""
 
     key: str
@@ -79,7 +80,7 @@ class Land(Effect[None], frozen=True):
     entry: Entry | None
 
 
-class Head(Struct, frozen=True):
+class Head(Struct, frozen=True, weakref=True):
     """You lead this micro-batch; `requests` are all in it, yours first."""
 
     token: int

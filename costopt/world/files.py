@@ -1,0 +1,27 @@
+"""Files that only their owner may read, and the error for files that cannot be used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class StoreUnavailable(OSError):
+    """A cache or budget file is unusable: disk full or read-only, locked for long, corrupt, newer version."""
+
+
+def private_folder(folder: Path) -> None:
+    """Make `folder` with mode 0700, also where it is there already. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o777 != 0o700:
+        folder.chmod(0o700)
+
+
+def private_file(path: Path) -> None:
+    """Make `path` an empty file of mode 0600, or give that mode to the file that is there. Raises OSError.
+
+    SQLite gives its -wal and -shm files the mode of the database.
+    """
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if path.stat().st_mode & 0o777 != 0o600:
+        path.chmod(0o600)

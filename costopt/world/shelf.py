@@ -1,0 +1,146 @@
+"""diskcache as we use it: bytes under string keys, one connection per shelf, and no pickle anywhere.
+
+Imported only when a disk cache opens. diskcache unpickles whatever a row says is pickled, on get and on
+iteration (CVE-2025-69872), and keeps files at paths a row names; `Plain` refuses both. diskcache keeps a
+connection for every thread, which nobody closes; `Shelf` keeps one and leaves the locking to its owner.
+"""
+# diskcache ships no types, so what pyright infers from its source is partial and narrower than its contract:
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUntypedBaseClass=false, reportMissingTypeStubs=false, reportIncompatibleMethodOverride=false
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import diskcache  # type: ignore[import-untyped]
+import zstandard
+from diskcache.core import DBNAME, MODE_RAW, UNKNOWN  # type: ignore[import-untyped]
+
+from costopt.world.clock import SECOND
+
+#: zstd level of stored answers. Level 3 packs a 4 KB chat answer in about 20 µs, level 1 saves 3 of them.
+LEVEL = 3
+#: No stored answer unpacks to more than this; a larger size in a frame's header is a lie or damage.
+LARGEST_ANSWER = 1 << 30
+#: Expired rows are deleted at most this often, seconds; a full cache deletes them at once.
+SWEEP_S = 600.0
+
+log = logging.getLogger("costopt")
+
+
+class UnsafeRow(ValueError):
+    """A row that this cache can never have written: pickled, or pointing at a file."""
+
+
+class Plain(diskcache.Disk):  # type: ignore[misc]
+    """String keys as they are, values as zstd frames inside the database. Everything else is refused."""
+
+    def __init__(self, directory: str, **settings: Any) -> None:
+        super().__init__(directory)  # `settings` come from the file; none of them is for us
+        self._pack = zstandard.ZstdCompressor(level=LEVEL)
+        self._unpack = zstandard.ZstdDecompressor()
+
+    def put(self, key: object) -> tuple[str, bool]:
+        if type(key) is not str:
+            raise UnsafeRow(f"a key must be str, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str:
+        if not raw or type(key) is not str:
+            raise UnsafeRow("a key that is not plain text")
+        return key
+
+    def store(
+        self, value: object, read: object, key: object = UNKNOWN
+    ) -> tuple[int, int, None, sqlite3.Binary]:
+        if read or type(value) is not bytes:
+            raise UnsafeRow(f"a value must be bytes, not {type(value).__name__}")
+        return 0, MODE_RAW, None, sqlite3.Binary(self._pack.compress(value))
+
+    def fetch(self, mode: object, filename: object, value: object, read: object) -> bytes:
+        if mode != MODE_RAW or filename is not None or read or type(value) is not bytes:
+            raise UnsafeRow("a value that is not plain bytes")
+        if not 0 <= zstandard.frame_content_size(value) <= LARGEST_ANSWER:
+            raise UnsafeRow("a value of impossible size")
+        try:
+            return self._unpack.decompress(value)
+        except zstandard.ZstdError as error:
+            raise UnsafeRow("a value that is not a zstd frame") from error
+
+    def remove(self, file_path: object) -> None:
+        """Nothing: no row of ours has a file, and a planted name must not make us delete one."""
+
+
+class Shelf(diskcache.Cache):  # type: ignore[misc]
+    """A cache with one connection for all threads; its owner lets one thread in at a time."""
+
+    _only: sqlite3.Connection | None = None
+
+    def __init__(self, folder: Path, max_bytes: int, timeout_s: int) -> None:
+        self._max_bytes = max_bytes
+        self._swept = 0.0
+        super().__init__(
+            str(folder),
+            timeout=timeout_s,
+            disk=Plain,
+            eviction_policy="least-recently-stored",
+            size_limit=max_bytes,
+            cull_limit=0,  # `cull` runs once per batch instead of at each `set`
+            statistics=0,
+            sqlite_journal_mode="wal",
+            sqlite_synchronous=1,
+        )
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        con = self._only
+        if con is None:
+            path = Path(self._directory) / DBNAME
+            con = self._only = sqlite3.connect(
+                path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+            )
+            if self._has_settings(con):
+                self._set_pragmas(con)
+        return con
+
+    def take(self, key: str) -> bytes | None:
+        """The bytes under `key`; None where there are none, or a row that cannot be ours."""
+        try:
+            return self.get(key)  # type: ignore[no-any-return]
+        except UnsafeRow as error:
+            log.warning("costopt: refused a cache row: %s", error)
+            return None
+
+    def put_all(self, rows: Sequence[tuple[str, bytes, int]]) -> None:
+        """Store (key, value, expiry in ns since the epoch) in one transaction, then make room."""
+        now = time.time()
+        try:
+            with self.transact():
+                for key, data, expires in rows:
+                    self.set(key, data, expire=expires / SECOND - now)
+            if self.volume() > self._max_bytes:
+                self.cull()
+            elif now - self._swept > SWEEP_S:
+                self._swept = now
+                self.expire(now)
+        except diskcache.Timeout as error:
+            raise TimeoutError("locked by another process, or read-only") from error
+
+    def close(self) -> None:
+        con, self._only = self._only, None
+        if con is not None:
+            con.close()
+
+    def _has_settings(self, con: sqlite3.Connection) -> bool:
+        return bool(con.execute("SELECT 1 FROM sqlite_master WHERE name = 'Settings'").fetchone())
+
+    def _set_pragmas(self, con: sqlite3.Connection) -> None:
+        """Pragmas hold per connection. Only those we set: names from the file would go into SQL text."""
+        con.execute("PRAGMA synchronous = NORMAL")
+        con.execute("PRAGMA cache_size = 8192")
+        con.execute(f"PRAGMA mmap_size = {1 << 26}")

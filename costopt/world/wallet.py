@@ -1,0 +1,199 @@
+"""Budgets: money is set aside before a call and booked after it, in one SQLite file that processes share.
+
+Amounts are integer nano-USD. What is booked plus what is held never passes a limit, whoever asks at once.
+A hold expires by itself, so a killed process leaks nothing; one that is settled late is booked all the same.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from costopt.effects import Claim, Hold
+from costopt.errors import BudgetExceeded
+from costopt.types import Nano
+from costopt.world.clock import SECOND
+from costopt.world.files import StoreUnavailable, private_file
+from costopt.world.waiting import after_fork
+
+#: How long a hold counts when nobody settles it, seconds.
+HOLD_S = 15 * 60.0
+#: Windows and lost holds are kept this long after their end, so that late settlements find them.
+KEEP_NS = 32 * 86400 * SECOND
+#: Pruning runs at most this often.
+PRUNE_NS = 3600 * SECOND
+VERSION = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS spend (
+  scope TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, nano INTEGER NOT NULL,
+  PRIMARY KEY (scope, start, end)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS hold (
+  scope TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, id TEXT NOT NULL,
+  nano INTEGER NOT NULL, expires INTEGER NOT NULL,
+  PRIMARY KEY (scope, start, end, id)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS hold_id ON hold (id);
+CREATE INDEX IF NOT EXISTS hold_expires ON hold (expires);
+"""
+
+
+class Wallet:
+    """Reserves and settles. `path` is the SQLite file, None keeps budgets in memory for this process only.
+
+    Opens on first use. All methods block (a commit costs about 50 µs) and may raise StoreUnavailable.
+    """
+
+    def __init__(self, path: Path | None = None, hold_s: float = HOLD_S) -> None:
+        self._path = path
+        self._hold_ns = int(hold_s * SECOND)
+        self._inherited: list[sqlite3.Connection] = []
+        self._con: sqlite3.Connection | None = None
+        self._reset()
+        after_fork(self._reset)
+
+    def _reset(self) -> None:
+        if self._con is not None:
+            self._inherited.append(self._con)  # SQLite forbids using or closing it in a forked child
+        self._con = None
+        self._pruned = 0
+        self._lock = threading.RLock()
+
+    def reserve(self, call: str, claims: tuple[Claim, ...], nano: Nano, now: int) -> Hold:
+        """Set `nano` aside in all `claims` or in none. Raises BudgetExceeded."""
+        hold = Hold(f"{call}:{secrets.token_hex(8)}", claims, nano)
+        with self._transaction() as con:
+            self._prune(con, now)
+            for claim in claims:
+                _check(con, claim, nano, now)
+            rows = [(c.scope, c.start, c.end, hold.id, nano, now + self._hold_ns) for c in claims]
+            con.executemany("INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?)", rows)
+        return hold
+
+    def settle(self, hold: Hold, nano: Nano) -> None:
+        """Free the hold and book `nano`, what was really spent. Settling again does nothing."""
+        with self._transaction() as con:
+            held = con.execute("DELETE FROM hold WHERE id = ?", (hold.id,)).rowcount
+            if not held or not nano:
+                return
+            rows = [(claim.scope, claim.start, claim.end, nano) for claim in hold.claims]
+            con.executemany(
+                "INSERT INTO spend VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET nano = nano + excluded.nano",
+                rows,
+            )
+
+    def spent(self, scope: str, start: int, end: int) -> Nano:
+        """What is booked for `scope` in the windows within `start` to `end` (ns)."""
+        query = "SELECT SUM(nano) FROM spend WHERE scope = ? AND start >= ? AND end <= ?"
+        with self._transaction() as con:
+            (nano,) = con.execute(query, (scope, start, end)).fetchone()
+        return nano or 0
+
+    def held(self, scope: str, start: int, end: int, now: int) -> Nano:
+        """What is set aside for `scope` in exactly this window at `now`."""
+        with self._transaction() as con:
+            return _held(con, Claim(scope, 0, start, end), now)
+
+    def close(self) -> None:
+        """Close the file. May be called again; the next use opens it anew (in memory: empty)."""
+        with self._lock:
+            if self._con is not None:
+                self._con.close()
+            self._con = None
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        with self._lock:
+            try:
+                con = self._con = self._con or self._open()
+                con.execute("BEGIN IMMEDIATE")
+            except (sqlite3.Error, OSError) as error:
+                raise _unavailable(self._path, error) from error
+            try:
+                yield con
+                con.execute("COMMIT")
+            except BaseException as error:  # why: whatever happens, the write lock must not stay taken
+                _roll_back(con)
+                if isinstance(error, sqlite3.Error):
+                    raise _unavailable(self._path, error) from error
+                raise
+
+    def _open(self) -> sqlite3.Connection:
+        if self._path is not None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_file(self._path)
+        name = ":memory:" if self._path is None else str(self._path)
+        con = sqlite3.connect(name, timeout=30.0, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(con)
+        except BaseException:
+            con.close()
+            raise
+        return con
+
+    def _prune(self, con: sqlite3.Connection, now: int) -> None:
+        if now - self._pruned < PRUNE_NS:
+            return
+        self._pruned = now
+        con.execute("DELETE FROM spend WHERE end < ?", (now - KEEP_NS,))
+        con.execute("DELETE FROM hold WHERE expires < ?", (now - KEEP_NS,))
+
+
+def _prepare(con: sqlite3.Connection) -> None:
+    con.execute("PRAGMA journal_mode = WAL")
+    con.execute("PRAGMA synchronous = NORMAL")
+    (version,) = con.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise StoreUnavailable(f"budgets of version {version}; this costopt knows version {VERSION}")
+    if version < VERSION:
+        con.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _check(con: sqlite3.Connection, claim: Claim, nano: Nano, now: int) -> None:
+    query = "SELECT nano FROM spend WHERE scope = ? AND start = ? AND end = ?"
+    row = con.execute(query, (claim.scope, claim.start, claim.end)).fetchone()
+    spent: Nano = row[0] if row else 0
+    held = _held(con, claim, now)
+    if spent + held + nano > claim.limit:
+        raise BudgetExceeded(_refusal(claim, spent, held, nano), claim.scope)
+
+
+def _held(con: sqlite3.Connection, claim: Claim, now: int) -> Nano:
+    query = "SELECT SUM(nano) FROM hold WHERE scope = ? AND start = ? AND end = ? AND expires > ?"
+    (nano,) = con.execute(query, (claim.scope, claim.start, claim.end, now)).fetchone()
+    return nano or 0
+
+
+def _refusal(claim: Claim, spent: Nano, held: Nano, nano: Nano) -> str:
+    return (
+        f"budget {claim.scope!r}: {dollars(nano)} more would pass its limit of {dollars(claim.limit)} "
+        f"({dollars(spent)} spent, {dollars(held)} held by calls under way); {_resets(claim.end)}"
+    )
+
+
+def _resets(end: int) -> str:
+    try:
+        when = datetime.fromtimestamp(end / SECOND, UTC)
+    except (OverflowError, ValueError, OSError):
+        return "it never resets"
+    return f"it resets at {when:%Y-%m-%d %H:%M:%S} UTC" if when.year < 2200 else "it never resets"
+
+
+def dollars(nano: Nano) -> str:
+    """`$0.0015`: exact, without trailing zeros, at least two decimals."""
+    whole, part = divmod(abs(nano), SECOND)
+    digits = f"{part:09d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if nano < 0 else ''}${whole}.{digits}"
+
+
+def _roll_back(con: sqlite3.Connection) -> None:
+    if con.in_transaction:
+        con.execute("ROLLBACK")
+
+
+def _unavailable(path: Path | None, error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"budgets {path or 'in memory'}: {error}")
