@@ -1,0 +1,168 @@
+"""One row of litellm's price map: limits, abilities, and unit prices per service tier and prompt size.
+
+Prices are integers in 1e-24 USD per token (`Fine`): the map's longest decimal has 24 places, so nothing is
+rounded before the one rounding to nano-USD at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from costopt.types import Need
+
+Fine: TypeAlias = int
+
+#: Which field of `Rates` a key of the map prices; the longest key that fits a name wins.
+FIELDS = {
+    "cache_creation_input_token_cost_above_1hr": "cache_write_1h",
+    "cache_creation_input_token_cost": "cache_write",
+    "cache_read_input_token_cost": "cache_read",
+    "output_cost_per_reasoning_token": "reasoning",
+    "output_cost_per_audio_token": "audio_output",
+    "output_cost_per_image_token": "image_output",
+    "input_cost_per_audio_token": "audio_input",
+    "input_cost_per_image_token": "image_input",
+    "input_cost_per_request": "request",
+    "output_cost_per_token": "output",
+    "input_cost_per_token": "input",
+}
+_KEY = re.compile(rf"({'|'.join(FIELDS)})(_.+)?")
+_ABOVE = re.compile(r"_above_(\d+)(k?)_tokens")
+_ABILITIES: tuple[tuple[str, Need], ...] = (
+    ("supports_function_calling", "tools"),
+    ("supports_vision", "vision"),
+    ("supports_audio_input", "audio"),
+    ("supports_response_schema", "json_schema"),
+    ("supports_reasoning", "reasoning"),
+)
+#: Rows of these providers belong to the family on the right; any other provider is its own family.
+_FAMILIES = {
+    "bedrock_converse": "bedrock",
+    "cohere_chat": "cohere",
+    "azure_text": "azure",
+    "text-completion-openai": "openai",
+    "text-completion-codestral": "codestral",
+}
+#: xAI bills the higher price once a prompt reaches the threshold, all others once it exceeds it (as litellm).
+_INCLUSIVE = frozenset({"xai"})
+#: Fireworks bills cached prompt tokens at half price where the map names no price (litellm's default).
+_HALF_PRICE_CACHE = frozenset({"fireworks_ai"})
+
+#: (field, prompt tokens above which it holds, service tier) -> price. 0 and "" are the standard price.
+Sheet: TypeAlias = dict[tuple[str, int, str], Fine]
+
+
+class Row(Struct, frozen=True):
+    """What the map says of one model. `max_input` and `max_output` are tokens, None where unknown.
+
+    `search` is the fee per web search, `search_once` says that one fee covers all searches of a call,
+    `fast` is the factor of a fast mode where there is one.
+    """
+
+    name: str
+    provider: str
+    mode: str
+    max_input: int | None
+    max_output: int | None
+    needs: frozenset[Need]
+    sheet: Sheet
+    search: Fine | None = None
+    search_once: bool = False
+    fast: Decimal | None = None
+    half_price_cache: bool = False
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Prompt sizes (tokens) at which a price of this row changes, ascending."""
+        return tuple(sorted({level for _, level, _ in self.sheet if level}))
+
+
+def family(provider: str) -> str:
+    """The provider whose bill a row's provider stands for: `vertex_ai-mistral_models` is `vertex_ai`."""
+    return "vertex_ai" if provider.startswith("vertex_ai-") else _FAMILIES.get(provider, provider)
+
+
+def fine(value: object) -> Fine | None:
+    """USD as the map writes it (number or text) in 1e-24 USD; None for what is not a price."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        return int(Decimal(str(value)).scaleb(24).to_integral_value())
+    except ArithmeticError:
+        return None
+
+
+def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
+    """Read one row. Raises msgspec.DecodeError or ValidationError where it is not a JSON object."""
+    fields: dict[str, Any] = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode(raw)
+    provider = str(fields.get("litellm_provider", ""))
+    searches: Mapping[str, object] = fields.get("search_context_cost_per_query") or {}
+    extra: Mapping[str, object] = fields.get("provider_specific_entry") or {}
+    fast = extra.get("fast")
+    return Row(
+        name=name,
+        provider=family(provider),
+        mode=str(fields.get("mode") or ""),
+        max_input=_count(fields.get("max_input_tokens")) or _count(fields.get("max_tokens")),
+        max_output=_count(fields.get("max_output_tokens")) or _count(fields.get("max_tokens")),
+        needs=frozenset(need for key, need in _ABILITIES if fields.get(key) is True),
+        sheet=_sheet(fields, 1 if provider in _INCLUSIVE else 0),
+        search=fine(searches.get("search_context_size_medium")),
+        search_once=_bills_searches_once(provider, fields),
+        fast=Decimal(str(fast)) if fast is not None else None,
+        half_price_cache=provider in _HALF_PRICE_CACHE,
+    )
+
+
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, int | Decimal) and value > 0 else None
+
+
+def _bills_searches_once(provider: str, fields: Mapping[str, object]) -> bool:
+    """Gemini bills grounding per prompt unless the row says per query."""
+    google = provider == "gemini" or provider.startswith("vertex_ai")
+    return google and fields.get("web_search_billing_unit") != "per_query"
+
+
+def _sheet(fields: Mapping[str, Any], inclusive: int) -> Sheet:
+    sheet: Sheet = {}
+    for key, value in fields.items():
+        place, price = _place(key), fine(value)
+        if place and price is not None:
+            field, level, tier = place
+            sheet[field, level - inclusive if level else 0, tier] = price
+    tiers = [t for t in fields.get("tiered_pricing") or () if len(t.get("range", ())) == 2]
+    return _tiered(sheet, sorted(tiers, key=lambda t: t["range"][0])) if tiers else sheet
+
+
+def _place(key: str) -> tuple[str, int, str] | None:
+    """`cache_read_input_token_cost_above_272k_tokens_flex` is (cache_read, 272000, flex)."""
+    match = _KEY.fullmatch(key)
+    if match is None:
+        return None
+    rest = match[2] or ""
+    above = _ABOVE.search(rest)
+    level = int(above[1]) * (1000 if above[2] else 1) if above else 0
+    tier = _ABOVE.sub("", rest).removeprefix("_")
+    return (FIELDS[match[1]], level, tier) if tier == "" or tier.isalpha() else None
+
+
+def _tiered(sheet: Sheet, tiers: list[dict[str, Any]]) -> Sheet:
+    """A `tiered_pricing` table: a whole call is billed at the tier its prompt falls in. What a tier does not
+    name costs as its input, reasoning as its output, and output as the row's own."""
+    named = {(f, level, t): price for (f, level, t), price in sheet.items() if not f.startswith("cache_")}
+    for index, tier in enumerate(tiers):
+        level = int(tier["range"][0]) if index else 0
+        prices = {field: fine(tier[key]) for key, field in FIELDS.items() if key in tier}
+        for field in ("cache_read", "cache_write"):
+            prices.setdefault(field, prices.get("input"))
+        prices.setdefault("cache_write_1h", prices["cache_write"])
+        prices.setdefault("reasoning", prices.get("output"))
+        named |= {(field, level, ""): price for field, price in prices.items() if price is not None}
+    return named
