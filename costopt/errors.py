@@ -49,7 +49,11 @@ class Refused(CostoptError):
 
 
 class BudgetExceeded(Refused):
-    """A budget window has no room left for the worst case of this call."""
+    """A budget window has no room left for the worst case of this call. `scope` names the budget."""
+
+    def __init__(self, message: str, scope: str = "") -> None:
+        super().__init__(message)
+        self.scope = scope
 
 
 class UnknownPrice(Refused):

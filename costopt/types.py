@@ -89,7 +89,8 @@ class Request(Struct, frozen=True):
     `raw` is the caller's own bytes as long as nobody edited `body`, else empty. `endpoint` is the upstream URL
     without query. `variant` holds whatever else can change the answer (API version, beta headers).
     `tenant` separates whose answers these are. `hold` asks the driver to keep a stream back until it is accepted.
-    `provider` is the price map's provider name. `notes` grows as layers decide.
+    `provider` is the price map's provider name. `key` is the cache key, empty where the call may not be cached.
+    `notes` grows as layers decide.
     """
 
     id: str
@@ -105,6 +106,7 @@ class Request(Struct, frozen=True):
     tags: Tags = {}
     control: Control = Control()
     hold: bool = False
+    key: str = ""
     notes: list[Decision] = []
 
     def note(self, layer: str, what: str) -> None:
@@ -121,13 +123,17 @@ class Saving(Struct, frozen=True):
 
 
 class Receipt(Struct, frozen=True):
-    """What a call cost. `cost + sum(savings)` is what it would have cost without costopt; None is unpriced."""
+    """What a call cost. `cost + sum(savings)` is what it would have cost without costopt; None is unpriced.
+
+    `attempts` are the paid calls that were made and not used (failed checks); their cost is part of `cost`.
+    """
 
     model: str
     usage: Usage
     cost: Nano | None
     revision: str = ""
     savings: tuple[Saving, ...] = ()
+    attempts: tuple[Receipt, ...] = ()
 
 
 class Reply(Struct, frozen=True):

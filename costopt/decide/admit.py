@@ -1,0 +1,44 @@
+"""May this request be answered from the cache, and may this answer be kept?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from costopt.policy import Cache
+from costopt.types import Reply, Request
+
+#: Tools that only describe functions of the caller's; any other tool acts or looks things up at the provider.
+CALLER_TOOLS = frozenset({"function", "custom", ""})
+
+
+def cacheable(request: Request, rules: Cache) -> str:
+    """Why `request` may not be cached, or "" if it may."""
+    body = request.body
+    if request.api == "completions":
+        return "legacy completions pass through"
+    if request.control.cache == "off":
+        return "the caller said x-costopt-cache: off"
+    if body.get("store") is True or body.get("background") or body.get("conversation"):
+        return "the provider is asked to keep state"
+    if body.get("web_search_options") or _hosted_tools(body.get("tools")):
+        return "a tool of the provider's is used"
+    if not rules.sampled and request.api != "embeddings" and body.get("temperature") != 0:
+        return "temperature is not 0 and the policy keeps no sampled answers"
+    return ""
+
+
+def _hosted_tools(tools: Any) -> bool:
+    if not isinstance(tools, list):
+        return False
+    return any(isinstance(tool, dict) and tool.get("type", "") not in CALLER_TOOLS for tool in tools)
+
+
+def storable(reply: Reply, text: str, rules: Cache) -> str:
+    """Why `reply` may not be kept, or "" if it may. Only complete answers are kept; tool calls by opt-in."""
+    if reply.status != 200:
+        return f"status {reply.status}"
+    if reply.finish == "tool":
+        return "" if rules.tool_calls else "it calls tools"
+    if reply.finish != "stop":
+        return f"it ended with {reply.finish}"
+    return "" if text.strip() else "it is empty"

@@ -1,0 +1,307 @@
+"""Drivers: the only code that differs between sync, async, stream and lockstep.
+
+Two rules. A failed effect is thrown into the flow, so the flow alone decides what a failure means. A caller who
+leaves (close, cancel, Ctrl-C) reaches the flow as `Interrupted`, so money is always settled and the call recorded;
+effects asked for after that must not wait. `perform` answers with a value, a `Work`, a future or (async) an awaitable.
+A `Call` answered with `Opened` is a live stream: the driver hands back a `Live`, whose reader finishes the flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from msgspec import Struct
+
+from costopt.effects import Call, Effect, Flow, Work
+from costopt.errors import Interrupted, UpstreamError
+from costopt.types import Reply, Request
+
+T = TypeVar("T")
+Perform: TypeAlias = Callable[[Effect[Any]], Any]
+
+
+class Ride(Generic[T]):
+    """A flow under way: `effect` is what it asks for now, `result` what it came to once `done`."""
+
+    __slots__ = ("_flow", "done", "effect", "result")
+
+    def __init__(self, flow: Flow[T]) -> None:
+        self._flow = flow
+        self.effect: Effect[Any]
+        self.result: T
+        self.done = False
+        self.send(None)
+
+    def send(self, answer: Any) -> None:
+        try:
+            self.effect = self._flow.send(answer)
+        except StopIteration as end:
+            self._end(end)
+        except BaseException:
+            self.done = True
+            raise
+
+    def throw(self, error: Exception) -> None:
+        try:
+            self.effect = self._flow.throw(error)
+        except StopIteration as end:
+            self._end(end)
+        except BaseException:
+            self.done = True
+            raise
+
+    def _end(self, end: StopIteration) -> None:
+        self.result = end.value
+        self.done = True
+
+
+class Opened(Struct, frozen=True):
+    """A live answer: `chunks` yields bytes (sync or async), `read` turns all bytes so far into (reply, complete)."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    chunks: Any
+    read: Callable[[bytes, int], tuple[Reply, bool]]
+    now: Callable[[], int]
+
+
+class Live:
+    """A stream the caller is reading. Feed it with `take`; end it once with `finish` or `leave`."""
+
+    def __init__(self, ride: Ride[Reply], perform: Perform, opened: Opened) -> None:
+        self.opened = opened
+        self.ride = ride
+        self.perform = perform
+        self.ended = False
+        self._parts: list[bytes] = []
+        self._first_ns = 0
+
+    def take(self, chunk: bytes) -> bytes:
+        if not self._first_ns:
+            self._first_ns = self.opened.now()
+        self._parts.append(chunk)
+        return chunk
+
+    def finish(self, failure: Exception | None = None) -> None:
+        """Tell the flow how the stream ended; the caller drives what the flow asks next."""
+        self.ended = True
+        reply, complete = self._read()
+        if failure is None and complete:
+            self.ride.send(reply)
+        else:
+            self.ride.throw(UpstreamError(None, failure, partial=reply))
+
+    def leave(self) -> None:
+        """The caller stopped reading: a complete answer is finished, any other one interrupted."""
+        if self.ended:
+            return
+        self.ended = True
+        reply, complete = self._read()
+        if complete:
+            _close_out(self.ride, self.perform, lambda: self.ride.send(reply))
+        else:
+            _close_out(self.ride, self.perform, lambda: self.ride.throw(Interrupted(reply)))
+
+    def _read(self) -> tuple[Reply, bool]:
+        return self.opened.read(b"".join(self._parts), self._first_ns)
+
+
+def run(flow: Flow[T], perform: Perform) -> T | Live:
+    """Drive `flow` on this thread, to its result or to a live stream."""
+    return resume(Ride(flow), perform)
+
+
+def resume(ride: Ride[T], perform: Perform) -> T | Live:
+    while not ride.done:
+        try:
+            answer = _wait(perform(ride.effect))
+        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+            ride.throw(failure)
+            continue
+        except BaseException:
+            depart(ride, perform)
+            raise
+        if type(answer) is Opened:
+            return Live(ride, perform, answer)  # type: ignore[arg-type]
+        ride.send(answer)
+    return ride.result
+
+
+async def arun(flow: Flow[T], perform: Perform, executor: Executor) -> T | Live:
+    """Drive `flow` on this event loop; blocking `Work` runs on `executor`."""
+    return await aresume(Ride(flow), perform, executor)
+
+
+async def aresume(ride: Ride[T], perform: Perform, executor: Executor) -> T | Live:
+    while not ride.done:
+        pending: Any = None
+        try:
+            pending = perform(ride.effect)
+            if type(pending) is Work:
+                pending = executor.submit(pending.run)
+            answer = await _awaited(pending)
+        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+            ride.throw(failure)
+            continue
+        except BaseException:
+            depart(ride, perform, pending)
+            raise
+        if type(answer) is Opened:
+            return Live(ride, perform, answer)  # type: ignore[arg-type]
+        ride.send(answer)
+    return ride.result
+
+
+def lockstep(
+    flows: Sequence[Flow[Reply]],
+    perform: Perform,
+    call_many: Callable[[list[Request]], Iterable[Reply | Exception]],
+) -> list[Reply | Exception]:
+    """Drive many flows at once; each wave of `Call`s is one batch. Results in the order of `flows`."""
+    results: list[Reply | Exception] = [Interrupted(None)] * len(flows)
+    rides: dict[int, Ride[Reply]] = {}
+
+    def advance(index: int, step: Callable[[], Ride[Reply]]) -> None:
+        try:
+            ride = step()
+            _until_call(ride, perform)
+        except Exception as error:  # noqa: BLE001 - why: one flow's failure is that flow's result
+            results[index] = error
+            return
+        if ride.done:
+            results[index] = ride.result
+        else:
+            rides[index] = ride
+
+    for index, flow in enumerate(flows):
+        advance(index, lambda flow=flow: Ride(flow))  # type: ignore[misc]
+    while rides:
+        wave, rides = rides, {}
+        requests = [_called(ride) for ride in wave.values()]
+        for (index, ride), answer in zip(wave.items(), call_many(requests), strict=True):
+            advance(index, lambda ride=ride, answer=answer: _answered(ride, answer))  # type: ignore[misc]
+    return results
+
+
+def _until_call(ride: Ride[Any], perform: Perform) -> None:
+    while not ride.done and type(ride.effect) is not Call:
+        try:
+            answer = _wait(perform(ride.effect))
+        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+            ride.throw(failure)
+        else:
+            ride.send(answer)
+
+
+def _called(ride: Ride[Any]) -> Request:
+    assert isinstance(ride.effect, Call)
+    return ride.effect.request
+
+
+def _answered(ride: Ride[T], answer: Reply | Exception) -> Ride[T]:
+    if isinstance(answer, Exception):
+        ride.throw(answer)
+    else:
+        ride.send(answer)
+    return ride
+
+
+def _wait(answer: Any) -> Any:
+    if type(answer) is Work:
+        return answer.run()
+    if isinstance(answer, Future):
+        try:
+            return answer.result()
+        except BaseException:
+            answer.cancel()
+            raise
+    return answer
+
+
+async def _awaited(answer: Any) -> Any:
+    if isinstance(answer, Future):
+        return await asyncio.wrap_future(answer)
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
+    """The caller left during an effect: hand over what `pending` still came to, then interrupt the flow."""
+    if isinstance(pending, Future) and not pending.cancel():
+        try:
+            answer = pending.result()
+        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+            _close_out(ride, perform, lambda: ride.throw(failure))
+            return
+        ride.send(answer)
+    if not ride.done:
+        _close_out(ride, perform, lambda: ride.throw(Interrupted(None)))
+
+
+def _close_out(ride: Ride[Any], perform: Perform, first: Callable[[], None]) -> None:
+    """Take the last steps of a flow whose caller has left; effects that wait are answered by leaving again."""
+    step = first
+    try:
+        while True:
+            step()
+            if ride.done:
+                return
+            step = _last_step(ride, perform)
+    except (Interrupted, UpstreamError):
+        return
+
+
+def _last_step(ride: Ride[Any], perform: Perform) -> Callable[[], None]:
+    effect = ride.effect
+    if effect.waits:
+        return lambda: ride.throw(Interrupted(None))
+    try:
+        answer = _wait(perform(effect))
+    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+        return lambda failure=failure: ride.throw(failure)  # type: ignore[misc]
+    return lambda: ride.send(answer)
+
+
+def stream(live: Live) -> Iterator[bytes]:
+    """Pass a live stream on, chunk by chunk, and finish its flow."""
+    failure: Exception | None = None
+    try:
+        for chunk in live.opened.chunks:
+            yield live.take(chunk)
+    except Exception as error:  # noqa: BLE001 - why: the flow decides what a failure means
+        failure = error
+    except BaseException:
+        live.leave()
+        raise
+    _end(live, failure, lambda: resume(live.ride, live.perform))
+
+
+def _end(live: Live, failure: Exception | None, drive: Callable[[], Any]) -> None:
+    try:
+        live.finish(failure)
+        drive()
+    except UpstreamError:
+        if failure is not None:
+            raise failure from None
+
+
+async def astream(live: Live, executor: Executor) -> Any:
+    """`stream` on an event loop."""
+    failure: Exception | None = None
+    try:
+        async for chunk in live.opened.chunks:
+            yield live.take(chunk)
+    except Exception as error:  # noqa: BLE001 - why: the flow decides what a failure means
+        failure = error
+    except BaseException:
+        live.leave()
+        raise
+    try:
+        live.finish(failure)
+        await aresume(live.ride, live.perform, executor)
+    except UpstreamError:
+        if failure is not None:
+            raise failure from None

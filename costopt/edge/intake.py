@@ -1,0 +1,144 @@
+"""An HTTP request as costopt sees it: which API, whose answer, what the caller asked of us."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+
+from costopt import wire
+from costopt.tags import current
+from costopt.types import Api, Control, Request
+
+OURS = b"x-costopt-"
+#: Larger bodies pass through unread; no chat API takes more.
+MAX_BODY = 64 * 1024**2
+_SECRETS = frozenset({b"authorization", b"x-api-key", b"api-key"})
+#: Headers that say who is calling, how and for the how-manieth time, never what the answer is.
+_NOISE = frozenset(
+    b"host user-agent accept accept-encoding accept-language connection content-length content-type "
+    b"content-encoding transfer-encoding cookie date traceparent tracestate baggage b3 sentry-trace x-request-id "
+    b"x-client-request-id idempotency-key x-trace-id x-amzn-trace-id x-cloud-trace-context".split()
+)
+_NOISE_PREFIXES = (b"x-stainless-", b"x-b3-", b"sec-", OURS)
+_PROVIDERS = {
+    "api.openai.com": "openai",
+    "api.anthropic.com": "anthropic",
+    "openrouter.ai": "openrouter",
+    "api.deepseek.com": "deepseek",
+    "api.groq.com": "groq",
+    "api.mistral.ai": "mistral",
+    "api.together.xyz": "together_ai",
+    "api.fireworks.ai": "fireworks_ai",
+    "api.x.ai": "xai",
+    "generativelanguage.googleapis.com": "gemini",
+}
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Letterhead(msgspec.Struct, frozen=True):
+    """What the headers of one request say."""
+
+    tenant: str
+    variant: str
+    asked: Mapping[bytes, bytes]
+    marked: bool
+
+
+def read_headers(headers: Headers) -> Letterhead:
+    secret = b""
+    asked: dict[bytes, bytes] = {}
+    rest: list[bytes] = []
+    for raw_name, value in headers:
+        name = raw_name.lower()
+        if name in _NOISE:
+            continue
+        if name in _SECRETS:
+            secret += value + b"\n"
+        elif name.startswith(OURS):
+            asked[name[len(OURS) :]] = value
+        elif not name.startswith(_NOISE_PREFIXES):
+            rest.append(name + b":" + value)
+    rest.sort()
+    tenant = sha256(secret).hexdigest()[:24] if secret else ""
+    return Letterhead(tenant, b"\n".join(rest).decode("latin-1"), asked, bool(asked))
+
+
+def request_of(
+    api: Api, url: str, host: str, head: Letterhead, content: bytes, new_id: Callable[[], str], shared: bool = False
+) -> Request | None:
+    """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched."""
+    body = _json_object(content)
+    if body is None:
+        return None
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        return None
+    tags = {**current(), **parse_tags(head.asked.get(b"tags", b""))}
+    return Request(
+        id=new_id(),
+        api=api,
+        model=model,
+        body=body,
+        endpoint=url,
+        provider=provider_of(host, api),
+        raw=content,
+        stream=body.get("stream") is True,
+        tenant="" if shared else f"tag:{tags['tenant']}" if "tenant" in tags else head.tenant,
+        variant=head.variant,
+        tags=tags,
+        control=control_of(head.asked),
+        notes=[],
+    )
+
+
+def _json_object(content: bytes) -> dict[str, Any] | None:
+    try:
+        body: Any = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType] - why: any JSON object
+
+
+def provider_of(host: str, api: Api) -> str:
+    """The price map's provider for a host; unknown hosts are taken for the provider whose API they speak."""
+    if host.endswith((".openai.azure.com", ".cognitiveservices.azure.com")):
+        return "azure"
+    return _PROVIDERS.get(host, "anthropic" if api == "messages" else "openai")
+
+
+def parse_tags(value: bytes) -> dict[str, str]:
+    """`agent=planner,user=42`; what has no `=` is left out."""
+    pairs = (part.partition("=") for part in value.decode("latin-1").split(",") if "=" in part)
+    return {name.strip(): text.strip() for name, _, text in pairs if name.strip()}
+
+
+def control_of(asked: Mapping[bytes, bytes]) -> Control:
+    if not asked:
+        return Control()
+    cache = asked.get(b"cache", b"on").strip().lower()
+    if cache in (b"off", b"no-store"):
+        return Control("off")
+    return Control("refresh") if cache in (b"refresh", b"no-cache") else Control()
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
+    """Seconds the provider asks to wait, from `retry-after-ms` or `retry-after` (seconds or an HTTP date)."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * scale)
+        except (KeyError, ValueError):
+            continue
+    return _http_date(headers.get("retry-after", ""), now_s)
+
+
+def _http_date(text: str, now_s: float) -> float | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now_s)
+    except (ValueError, TypeError):
+        return None

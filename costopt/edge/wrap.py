@@ -1,0 +1,92 @@
+"""`wrap`: which client is this, and how does our transport get under it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib import metadata
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from costopt.edge.transport import SyncEdge, transports
+from costopt.errors import UnsupportedClient
+
+if TYPE_CHECKING:
+    from costopt.optimizer import Optimizer
+
+C = TypeVar("C")
+_LIBRARIES = ("httpx", "httpx2")
+
+
+def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda: None) -> C:
+    """A copy of `client` with our transport in front of its HTTP client. Raises UnsupportedClient."""
+    given: Any = client
+    if getattr(given, "__module__", "").split(".")[0] == "litellm" and callable(given):
+        from costopt.edge.litellm import wrap_callable
+
+        return wrap_callable(optimizer, given)
+    inner = getattr(given, "_client", None)  # the SDKs offer no public way to their HTTP client
+    if not callable(getattr(given, "copy", None)) or inner is None or library_of(inner) is None:
+        raise UnsupportedClient(
+            f"cannot wrap {type(given).__module__}.{type(given).__qualname__}: give an OpenAI or Anthropic client "
+            "(sync, async or Azure), or litellm.completion, acompletion, embedding or aembedding; for other "
+            "frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
+        )
+    wrapped: C = given.copy(http_client=in_front_of(optimizer, unwrapped(inner), on_close))
+    return wrapped
+
+
+def unwrapped(http: Any) -> Any:
+    """The user's own HTTP client, also when `http` is already ours: wrapping twice never runs the pipeline twice."""
+    edge = getattr(http, "_transport", None)
+    return edge.inner if hasattr(edge, "optimizer") else http
+
+
+def in_front_of(optimizer: Optimizer, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
+    """An HTTP client that carries `inner`'s settings and sends through our transport, which sends through `inner`."""
+    library = library_of(inner)
+    assert library is not None
+    sync, is_async = transports(library)
+    lib: Any = library
+    make, edge = (lib.Client, sync) if isinstance(inner, lib.Client) else (lib.AsyncClient, is_async)
+    return make(
+        transport=edge(library, inner, optimizer, on_close),
+        base_url=inner.base_url,
+        headers=inner.headers,
+        params=inner.params,
+        cookies=inner.cookies,
+        timeout=inner.timeout,
+        follow_redirects=inner.follow_redirects,
+        max_redirects=inner.max_redirects,
+        trust_env=False,
+    )
+
+
+def library_of(http: Any) -> ModuleType | None:
+    """`httpx` or `httpx2`, whichever `http` is a client of."""
+    for base in type(http).__mro__:
+        name = base.__module__.split(".")[0]
+        if name in _LIBRARIES and base.__name__ in ("Client", "AsyncClient"):
+            return importlib.import_module(name)
+    return None
+
+
+def http_client(optimizer: Optimizer, library: str | None, *, is_async: bool) -> Any:
+    """A client of `library` (default: the one the installed openai SDK uses) with our transport."""
+    lib: Any = importlib.import_module(library or _default_library())
+    inner = (lib.AsyncClient if is_async else lib.Client)(timeout=600.0, follow_redirects=True)
+    return in_front_of(optimizer, inner)
+
+
+def _default_library() -> str:
+    try:
+        major = int(metadata.version("openai").split(".")[0])
+    except (metadata.PackageNotFoundError, ValueError):
+        return _LIBRARIES[0]
+    return "httpx2" if major >= 3 else "httpx"
+
+
+def optimizer_of(client: Any) -> Optimizer | None:
+    """The Optimizer behind a wrapped SDK client, or None."""
+    edge = getattr(getattr(client, "_client", None), "_transport", None)
+    return edge.optimizer if isinstance(edge, SyncEdge) or hasattr(edge, "optimizer") else None

@@ -1,0 +1,285 @@
+"""READ FIRST. One call from top to bottom: the layers, outermost first, and `PIPELINE`.
+
+A layer is `layer(plan, request, inner) -> Flow[Reply]`: it may change the request on the way down, the reply on the
+way up, and asks the world for things by yielding effects. It does no I/O, reads no clock and does not know whether
+the caller is sync, async, streaming, a batch or a replay. What it decides comes from `plan`, which is pure.
+
+    record   writes the fact of the call, however it ended
+    cache    answers what was answered before
+    share    lets one call answer all identical ones in flight
+    route    picks models, cheapest that can first, and escalates when a check fails
+    trim     brings the prompt under its token budget
+    gather   merges embeddings of several callers into one call
+    budget   sets the worst case aside, then books the truth
+    retry    tries again, in this one place
+    limit    waits for requests and tokens per window
+    call     asks the provider and prices the answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from costopt.decide import batch, budget as budgets, retry as retries
+from costopt.effects import (
+    Admit,
+    Call,
+    Claim,
+    Cool,
+    Correct,
+    Flow,
+    Gather,
+    Head,
+    Hold,
+    Join,
+    Land,
+    Lead,
+    Lookup,
+    Now,
+    Quota,
+    Random,
+    Reserve,
+    Scatter,
+    Settle,
+    Sleep,
+    Store,
+    Write,
+)
+from costopt.errors import BudgetExceeded, Interrupted, Refused, UnknownPrice, UpstreamError
+from costopt.plan import Plan
+from costopt.types import Entry, Outcome, Record, Reply, Request
+
+Handler: TypeAlias = Callable[[Request], Flow[Reply]]
+Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
+
+
+def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    started = yield from Now()
+    try:
+        reply = yield from inner(request)
+    except Interrupted as left:
+        yield from _write(plan, request, left.partial, "left", started)
+        raise
+    except UpstreamError as failure:
+        yield from _write(plan, request, failure.reply or failure.partial, "error", started, str(failure))
+        raise
+    except Refused as refusal:
+        yield from _write(plan, request, None, "refused", started, f"{type(refusal).__name__}: {refusal}")
+        raise
+    yield from _write(plan, request, reply, "hit" if reply.tier else "ok", started)
+    return reply
+
+
+def _write(
+    plan: Plan, request: Request, reply: Reply | None, outcome: Outcome, started: int, error: str = ""
+) -> Flow[None]:
+    if plan.policy.ledger is None:
+        return
+    ended = yield from Now()
+    receipt = reply.receipt if reply else None
+    yield from Write(Record(request, reply, outcome, started, ended, request.model, receipt, error))
+
+
+def cache(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    request = plan.keyed(request)
+    if not request.key:
+        return (yield from inner(request))
+    if request.control.cache == "on" and (entry := (yield from Lookup(request.key))):
+        return plan.hit(request, entry)
+    request.note("cache", "miss" if request.control.cache == "on" else "refreshed on request")
+    reply = yield from inner(request)
+    if not plan.shares(request):
+        yield from _keep(plan, request, reply)
+    return reply
+
+
+def share(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    """Waits for an identical call in flight. A failed leader is followed once by another; after that all go alone."""
+    if not plan.shares(request):
+        return (yield from inner(request))
+    for _ in range(2):
+        place = yield from Join(request.key)
+        if isinstance(place, Lead):
+            return (yield from _lead(plan, request, inner, place))
+        if place is not None:
+            return plan.hit(request, place, tier="flight")
+    return (yield from inner(request))
+
+
+def _lead(plan: Plan, request: Request, inner: Handler, lead: Lead) -> Flow[Reply]:
+    entry: Entry | None = None
+    try:
+        entry = yield from Lookup(request.key, near=True)  # stored between our look and our turn to lead
+        if entry is not None:
+            return plan.hit(request, entry)
+        reply = yield from inner(request)
+        entry = yield from _keep(plan, request, reply)
+        return reply
+    finally:
+        yield from Land(lead, entry)
+
+
+def _keep(plan: Plan, request: Request, reply: Reply) -> Flow[Entry | None]:
+    if not plan.admits(request, reply):
+        return None
+    entry = plan.entry(reply, (yield from Now()))
+    yield from Store(request.key, entry)
+    return entry
+
+
+def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    ladder = plan.ladder(request)
+    if not ladder:
+        return (yield from inner(request))
+    failed: list[Reply] = []
+    for model in ladder[:-1]:
+        try:
+            reply = yield from inner(plan.attempt(request, model, hold=plan.checks))
+        except BudgetExceeded as full:
+            if not plan.downgrades(request, full):
+                raise
+            request.note("budget", f"no room for {model}")
+            continue
+        if plan.accepts(request, reply):
+            return plan.routed(request, reply, failed)
+        request.note("route", f"{model} failed the check, escalating")
+        failed.append(reply)
+    return (yield from _last_rung(plan, request, inner, ladder[-1], failed))
+
+
+def _last_rung(plan: Plan, request: Request, inner: Handler, model: str, failed: list[Reply]) -> Flow[Reply]:
+    try:
+        reply = yield from inner(plan.attempt(request, model))
+    except BudgetExceeded:
+        if not failed:
+            raise
+        request.note("budget", f"no room for {model}, the best answer so far stands")
+        reply = failed.pop()
+    return plan.routed(request, reply, failed)
+
+
+def trim(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    trimmed, removed = plan.trim(request)
+    reply = yield from inner(trimmed)
+    return plan.credited(trimmed, reply, removed) if removed else reply
+
+
+def gather(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    rules = plan.policy.batch
+    bucket = plan.bucket(request)
+    if not bucket:
+        return (yield from inner(request))
+    place = yield from Gather(bucket, request, batch.size(request), rules.max_size, rules.max_wait)
+    if isinstance(place, Reply):
+        return place
+    if isinstance(place, Head) and len(place.requests) > 1:
+        return (yield from _call_for_all(request, inner, place))
+    return (yield from inner(request))
+
+
+def _call_for_all(request: Request, inner: Handler, head: Head) -> Flow[Reply]:
+    """One call for every member; if it fails, each member goes alone so that one bad item fails alone."""
+    parts: tuple[Reply, ...] | None = None
+    try:
+        request.note("gather", f"merged {len(head.requests)} calls")
+        parts = batch.split((yield from inner(batch.merge(head.requests))), head.requests)
+    except UpstreamError as failure:
+        request.note("gather", f"the merged call failed ({failure}), each goes alone")
+    finally:
+        yield from Scatter(head, parts)
+    return parts[0] if parts else (yield from inner(request))
+
+
+def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    if not plan.policy.budgets:
+        return (yield from inner(request))
+    claims = budgets.claims(plan.policy.budgets, request.tags, (yield from Now()))
+    hold = yield from _reserve(plan, request, claims)
+    spent = 0
+    try:
+        reply = yield from inner(request)
+        spent = plan.cost(reply)
+        return reply
+    except (Interrupted, UpstreamError) as failure:
+        spent = plan.cost(failure.partial)
+        raise
+    finally:
+        yield from Settle(hold, spent)
+
+
+def _reserve(plan: Plan, request: Request, claims: Sequence[Claim]) -> Flow[Hold]:
+    worst = plan.worst_case(request)
+    if worst is None and any(rule.on_unknown_price == "reject" for rule in plan.policy.budgets):
+        raise UnknownPrice(
+            f"{request.model} has no known price and a budget applies: add it to `prices:` in the policy, "
+            "or set the budget's `on_unknown_price: allow`"
+        )
+    return (yield from Reserve(request.id, tuple(claims), worst or 0))
+
+
+def retry(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    rules = plan.policy.retry
+    for attempt in range(1, rules.attempts):
+        try:
+            return (yield from inner(request))
+        except UpstreamError as failure:
+            if not retries.worth_it(failure):
+                raise
+            pause = retries.pause(rules, attempt, failure.retry_after_s, (yield from Random()))
+            request.note("retry", f"attempt {attempt} failed ({failure}), waiting {pause:.2f}s")
+        yield from Sleep(pause)
+    return (yield from inner(request))
+
+
+def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
+    quotas = plan.quotas(request)
+    if not quotas:
+        return (yield from inner(request))
+    ticket = yield from Admit(quotas, plan.expected_tokens(request))
+    used = ticket.tokens
+    try:
+        reply = yield from inner(request)
+        used = plan.tokens(reply, ticket.tokens)
+        return reply
+    except UpstreamError as failure:
+        used = plan.tokens(failure.partial, 0)
+        yield from _cool(failure, quotas)
+        raise
+    finally:
+        yield from Correct(ticket, used)
+
+
+def _cool(failure: UpstreamError, quotas: Sequence[Quota]) -> Flow[None]:
+    if failure.reply is not None and failure.reply.status == 429:
+        yield from Cool(tuple(quota.group for quota in quotas), failure.retry_after_s or 1.0)
+
+
+def call(plan: Plan, request: Request) -> Flow[Reply]:
+    """The only place that spends. What a caller who left had received is priced too."""
+    try:
+        reply = yield from Call(request)
+    except Interrupted as left:
+        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"))
+        raise
+    except UpstreamError as failure:
+        if failure.partial is not None:
+            failure.partial = plan.priced(request, failure.partial)
+        raise
+    return plan.priced(request, reply)
+
+
+#: Outermost first. The order is code; a policy turns layers on and tunes them.
+PIPELINE: tuple[Layer, ...] = (record, cache, share, route, trim, gather, budget, retry, limit)
+
+
+def compose(plan: Plan, layers: Sequence[Layer] = PIPELINE) -> Handler:
+    """The whole pipeline as one handler for `plan`."""
+
+    def around(inner: Handler, layer: Layer) -> Handler:
+        return lambda request: layer(plan, request, inner)
+
+    return reduce(around, reversed(layers), partial(call, plan))

@@ -1,0 +1,258 @@
+"""Everything a layer may ask before it decides: one policy, one price book, one token counter. Pure.
+
+`Plan` joins the decisions of `decide/` with the view of a request that its wire dialect gives. Every method is a
+function of its arguments and the plan.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from msgspec.structs import replace
+
+from costopt import wire
+from costopt.decide import admit, batch, keys, route, trim
+from costopt.decide.budget import scope
+from costopt.decide.prices import PriceBook
+from costopt.decide.tokens import TokenCounter
+from costopt.effects import Quota
+from costopt.errors import BudgetExceeded
+from costopt.policy import Limit, Policy
+from costopt.types import Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
+
+#: Where a tokenizer is only like the model's own, budgets hold back this much more.
+ESTIMATE_MARGIN = 1.5
+#: Output tokens a limiter expects from a call that names no bound.
+EXPECTED_OUTPUT = 512
+
+
+class Plan:
+    """What the layers decide with."""
+
+    def __init__(self, policy: Policy, book: PriceBook, counter: TokenCounter) -> None:
+        self.policy = policy
+        self.book = book
+        self.counter = counter
+        self.checks = bool(policy.route and policy.route.cascade.check != "none")
+
+    # cache
+
+    def keyed(self, request: Request) -> Request:
+        """`request` with its cache key, if it may be cached."""
+        rules = self.policy.cache
+        if rules is None:
+            return request
+        if why := admit.cacheable(request, rules):
+            request.note("cache", f"off: {why}")
+            return request
+        return replace(request, key=keys.key(request))
+
+    def shares(self, request: Request) -> bool:
+        rules = self.policy.cache
+        return bool(request.key and rules and rules.share and request.control.cache == "on")
+
+    def admits(self, request: Request, reply: Reply) -> bool:
+        assert self.policy.cache is not None
+        text = "" if reply.finish == "tool" else wire.output_text(request.api, reply)
+        why = admit.storable(reply, text, self.policy.cache)
+        request.note("cache", f"not stored: {why}" if why else "stored")
+        return not why
+
+    def entry(self, reply: Reply, now: int) -> Entry:
+        assert self.policy.cache is not None
+        receipt = replace(reply.receipt, savings=(), attempts=()) if reply.receipt else None
+        return Entry(replace(reply, receipt=receipt), now, now + int(self.policy.cache.ttl * 1e9))
+
+    def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
+        """The stored answer, at no cost; it saves what the stored call had cost."""
+        found = tier or entry.reply.tier or "memory"
+        lever = "share" if found == "flight" else "cache"
+        request.note(lever, "answered by a call in flight" if found == "flight" else f"hit in {found}")
+        paid = entry.reply.receipt
+        if paid is None:
+            return replace(entry.reply, tier=found)
+        savings: tuple[Saving, ...] = ()
+        if paid.cost is not None:
+            basis = "estimated" if paid.usage.estimated else "derived"
+            savings = (Saving(lever, paid.cost, basis, "the stored call paid again"),)
+        return replace(entry.reply, tier=found, receipt=replace(paid, cost=0, savings=savings))
+
+    # route
+
+    def ladder(self, request: Request) -> tuple[str, ...]:
+        """Models to try in order; empty where this call is not routed."""
+        rules = self.policy.route
+        if rules is None or request.api not in ("chat", "responses", "messages"):
+            return ()
+        asked = request.model
+        if asked != rules.alias and asked not in rules.downgrade:
+            return ()
+        view = wire.dialect(request.api)
+        choice = route.ladder(
+            self.policy, view.needs(request.body), self.prompt_tokens(request), request.tags, asked, self.book
+        )
+        request.note("route", choice.why)
+        return choice.models
+
+    def attempt(self, request: Request, model: str, hold: bool = False) -> Request:
+        """`request` sent to `model` of the ladder, `provider/name` or a bare name of the same provider."""
+        provider, _, name = model.rpartition("/")
+        provider = provider or request.provider
+        if name == request.model and provider == request.provider:
+            return replace(request, hold=hold)
+        body = wire.dialect(request.api).with_model(request.body, name)
+        return replace(request, model=name, provider=provider, body=body, raw=b"", hold=hold)
+
+    def accepts(self, request: Request, reply: Reply) -> bool:
+        if not self.checks or self.policy.route is None:
+            return True
+        if reply.finish not in ("stop", "tool"):
+            return False
+        text = wire.output_text(request.api, reply)
+        return reply.finish == "tool" or route.accept(text, self.policy.route.cascade.check, request.body)
+
+    def downgrades(self, request: Request, full: BudgetExceeded) -> bool:
+        """Whether the budget that is full lets a cheaper model try."""
+        rules = self.policy.budgets
+        return any(rule.on_exceed == "downgrade" and scope(rule, request.tags) == full.scope for rule in rules)
+
+    def routed(self, request: Request, reply: Reply, failed: list[Reply]) -> Reply:
+        """`reply` with the cost of failed attempts and what the choice of model saved, against the model asked for
+        or, for the alias, the strongest of the ladder."""
+        receipt = reply.receipt
+        if receipt is None or self.policy.route is None:
+            return reply
+        attempts = tuple(each.receipt for each in failed if each.receipt)
+        receipt = replace(receipt, cost=_sum(receipt, attempts), attempts=attempts)
+        asked = request.model
+        baseline = self.policy.models[-1].name if asked == self.policy.route.alias else asked
+        before = self.book.cost(baseline, receipt.usage, request.provider)
+        if before is None or receipt.cost is None or (before == receipt.cost and not attempts):
+            return replace(reply, receipt=receipt)
+        wasted = sum(each.cost or 0 for each in attempts)
+        saving = Saving("route", before - receipt.cost, "estimated", f"the same tokens on {baseline}")
+        if wasted:
+            request.note("route", f"{len(attempts)} failed attempt(s) cost {wasted} nano-USD")
+        return replace(reply, receipt=replace(receipt, savings=(*receipt.savings, saving)))
+
+    # trim
+
+    def trim(self, request: Request) -> tuple[Request, int]:
+        """The request within its token budget, and how many prompt tokens that took out. Raises PromptTooLong."""
+        rules = self.policy.trim
+        if rules is None or request.api not in ("chat", "responses", "messages"):
+            return request, 0
+        cut = trim.apply(wire.dialect(request.api), request.body, rules, self.counter, request.model)
+        if cut.before == cut.after:
+            return request, 0
+        request.note("trim", f"{cut.before} to {cut.after} tokens: {cut.dropped} turns cut, {cut.shortened} shortened")
+        return replace(request, body=cut.body, raw=b""), cut.before - cut.after
+
+    def credited(self, request: Request, reply: Reply, removed: int) -> Reply:
+        """`reply` with the trim's saving: the removed tokens at the cheapest price they could have had here."""
+        receipt = reply.receipt
+        if receipt is None or receipt.cost is None:
+            return reply
+        tier = receipt.usage.service_tier
+        prices = [
+            self.book.cost(receipt.model, Usage(service_tier=tier, **{bucket: removed}), request.provider)
+            for bucket in ("input", "cache_read")
+        ]
+        known = [price for price in prices if price is not None]
+        if not known:
+            return reply
+        saving = Saving("trim", min(known), "assumed", "the untrimmed prompt, read from the provider's cache")
+        return replace(reply, receipt=replace(receipt, savings=(*receipt.savings, saving)))
+
+    # batch
+
+    def bucket(self, request: Request) -> str:
+        """Which micro-batch `request` may join, or "". Calls with other tags never share one."""
+        if self.policy.batch.max_size <= 1 or request.api != "embeddings":
+            return ""
+        bucket = batch.bucket(request)
+        return f"{bucket} {sorted(request.tags.items())}" if bucket else ""
+
+    # limits, budgets
+
+    def quotas(self, request: Request) -> tuple[Quota, ...]:
+        name = f"{request.provider}/{request.model}"
+        return tuple(
+            Quota(limit.group, limit.requests, limit.tokens, limit.window)
+            for limit in self.policy.limits
+            if _applies(limit, request.provider, name)
+        )
+
+    def expected_tokens(self, request: Request) -> int:
+        bound = wire.dialect(request.api).max_output(request.body)
+        output = 0 if request.api == "embeddings" else EXPECTED_OUTPUT if bound is None else bound
+        return self.prompt_tokens(request) + output
+
+    def worst_case(self, request: Request) -> Nano | None:
+        """The most this call can cost, or None where the model has no price or no bound on its output."""
+        prompt = self.prompt_tokens(request)
+        if not self.counter.exact(request.model):
+            prompt = int(prompt * ESTIMATE_MARGIN)
+        output = self._most_output(request)
+        if output is None:
+            return None
+        tier = str(request.body.get("service_tier") or "")
+        buckets = ("input", "cache_write", "cache_write_1h")
+        costs = [
+            self.book.cost(request.model, Usage(output=output, service_tier=tier, **{bucket: prompt}), request.provider)
+            for bucket in buckets
+        ]
+        return None if costs[0] is None else max(cost for cost in costs if cost is not None)
+
+    def _most_output(self, request: Request) -> int | None:
+        if request.api == "embeddings":
+            return 0
+        bound = wire.dialect(request.api).max_output(request.body)
+        if bound is not None:
+            return bound
+        row = self.book.find(request.model, request.provider)
+        return row.max_output if row else None
+
+    # money
+
+    def prompt_tokens(self, request: Request) -> int:
+        view = wire.dialect(request.api)
+        return self.counter.count_prompt(view.turns(request.body), view.tools_text(request.body), request.model)
+
+    def priced(self, request: Request, reply: Reply) -> Reply:
+        """`reply` with its receipt; usage the provider did not send is counted here and says so."""
+        usage = reply.usage or self._counted(request, reply)
+        for model in (request.model, reply.model):
+            cost = self.book.cost(model, usage, request.provider) if model else None
+            if cost is not None:
+                break
+        else:
+            model, cost = request.model, None
+        return replace(reply, receipt=Receipt(model, usage, cost, self.book.revision))
+
+    def _counted(self, request: Request, reply: Reply) -> Usage:
+        text = wire.output_text(request.api, reply) if reply.body or reply.events else ""
+        output = self.counter.count_text(text, request.model) if text else 0
+        return Usage(input=self.prompt_tokens(request), output=output, estimated=True)
+
+    @staticmethod
+    def cost(reply: Reply | None) -> Nano:
+        """What `reply` is booked at; an unpriced one books nothing."""
+        return (reply.receipt.cost or 0) if reply and reply.receipt else 0
+
+    @staticmethod
+    def tokens(reply: Reply | None, otherwise: int) -> int:
+        if reply is None or reply.receipt is None:
+            return otherwise
+        return reply.receipt.usage.prompt + reply.receipt.usage.output
+
+
+def _applies(limit: Limit, provider: str, name: str) -> bool:
+    if not limit.models:
+        return limit.group == provider
+    return any(fnmatchcase(name, pattern) for pattern in limit.models)
+
+
+def _sum(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Nano | None:
+    costs = [receipt.cost, *(each.cost for each in attempts)]
+    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)

@@ -1,0 +1,24 @@
+"""Tags for every call made inside a block: `with costopt.tags(agent="planner", user="42"): ...`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_current: ContextVar[Mapping[str, str]] = ContextVar("costopt_tags", default={})  # noqa: B039 - why: never mutated
+
+
+def current() -> Mapping[str, str]:
+    """The tags that hold here; follows async tasks and `contextvars.copy_context`."""
+    return _current.get()
+
+
+@contextmanager
+def tags(**named: str) -> Iterator[None]:
+    """Add tags to all calls inside the block; inner blocks and per-call tags win. Values become strings."""
+    token = _current.set({**_current.get(), **{name: str(value) for name, value in named.items()}})
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,159 @@
+"""The live world: performs every effect but `Call`, which belongs to the client that made the request.
+
+Cache, ledger and budgets are opened on first use. Trouble with the cache or the ledger (a full disk, a corrupt
+file) is warned about once and the call goes on without it, unless the policy is strict.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from costopt import effects as ask
+from costopt.effects import Effect, Work
+from costopt.policy import Policy
+from costopt.types import Entry, Reply, Request, Tier
+from costopt.world.clock import Clock
+from costopt.world.disk import DiskCache
+from costopt.world.flight import Flight
+from costopt.world.gather import Gatherer
+from costopt.world.ledger import Ledger
+from costopt.world.limiter import Limiter
+from costopt.world.memory import MemoryCache
+from costopt.world.upstream import complete
+from costopt.world.wallet import Wallet
+from costopt.world.writer import Writer
+
+_log = logging.getLogger("costopt")
+
+
+class World:
+    """One world per Optimizer; threads and event loops share it."""
+
+    def __init__(self, policy: Policy, folder: Path | None, clock: Clock | None = None) -> None:
+        self.policy = policy
+        self.folder = folder
+        self.clock = clock or Clock()
+        self.writer = Writer()
+        self.flight = Flight()
+        self._warned: set[str] = set()
+        self._do: dict[type[Effect[Any]], Callable[[Any], Any]] = {
+            ask.Now: lambda _: self.clock.now(),
+            ask.Random: lambda _: random.random(),
+            ask.Sleep: lambda e: self.clock.after(e.seconds),
+            ask.Lookup: self._lookup,
+            ask.Store: self._store,
+            ask.Join: lambda e: self.flight.join(e.key),
+            ask.Land: lambda e: self.flight.land(e.lead, e.entry),
+            ask.Gather: lambda e: self.gatherer.gather(e.bucket, e.request, e.size, e.max_size, e.max_wait_s),
+            ask.Scatter: lambda e: self.gatherer.scatter(e.head, e.parts),
+            ask.Admit: lambda e: self.limiter.admit(e.quotas, e.tokens),
+            ask.Correct: lambda e: self.limiter.correct(e.ticket, e.tokens),
+            ask.Cool: lambda e: self.limiter.cool(e.groups, e.seconds),
+            ask.Reserve: self._reserve,
+            ask.Settle: lambda e: Work(partial(self.wallet.settle, e.hold, e.nano)),
+            ask.Write: self._write,
+        }
+
+    def perform(self, effect: Effect[Any]) -> Any:
+        """The answer to `effect`, or a `Work` or future that will hold it."""
+        return self._do[type(effect)](effect)
+
+    def complete(self, request: Request) -> Work[Reply]:
+        """A call to another provider than the client's own, through litellm."""
+        return Work(partial(complete, request))
+
+    @cached_property
+    def executor(self) -> ThreadPoolExecutor:
+        """Where event loops run what blocks; no thread before the first use."""
+        return ThreadPoolExecutor(8, thread_name_prefix="costopt")
+
+    @cached_property
+    def memory(self) -> MemoryCache:
+        assert self.policy.cache is not None
+        return MemoryCache(self.policy.cache.memory)
+
+    @cached_property
+    def disk(self) -> DiskCache | None:
+        rules = self.policy.cache
+        if rules is None or not rules.disk or self.folder is None:
+            return None
+        return DiskCache(self.folder / "cache", rules.disk)
+
+    @cached_property
+    def limiter(self) -> Limiter:
+        return Limiter(self.clock)
+
+    @cached_property
+    def gatherer(self) -> Gatherer:
+        return Gatherer(self.clock)
+
+    @cached_property
+    def wallet(self) -> Wallet:
+        return Wallet(self.folder / "budgets.sqlite3" if self.folder else None)
+
+    @cached_property
+    def ledger(self) -> Ledger | None:
+        rules = self.policy.ledger
+        return Ledger(self.folder, rules.content) if rules and self.folder else None
+
+    def close(self) -> None:
+        """Write what waits, then leave no thread and no file descriptor behind."""
+        self.writer.close()
+        for name in ("executor", "disk", "wallet", "ledger"):
+            part: Any = self.__dict__.get(name)
+            if part is not None:
+                part.shutdown() if name == "executor" else part.close()
+        self.clock.close()
+
+    def _lookup(self, effect: ask.Lookup) -> Entry | Work[Entry | None] | None:
+        now = self.clock.now()
+        entry = self.memory.get(effect.key, now)
+        if entry is not None:
+            return _found(entry, "memory")
+        if effect.near or self.disk is None:
+            return None
+        return Work(partial(self._from_disk, self.disk, effect.key, now))
+
+    def _from_disk(self, disk: DiskCache, key: str, now: int) -> Entry | None:
+        entry = self._guarded("disk cache", lambda: disk.get(key, now))
+        if entry is None:
+            return None
+        self.memory.put(key, entry)
+        return _found(entry, "disk")
+
+    def _store(self, effect: ask.Store) -> None:
+        self.memory.put(effect.key, effect.entry)
+        if self.disk is not None:
+            self.writer.put(self.disk.put_many, (effect.key, effect.entry))
+
+    def _write(self, effect: ask.Write) -> None:
+        ledger = self._guarded("ledger", lambda: self.ledger)
+        if ledger is not None:
+            self.writer.put(ledger.write, effect.record)
+
+    def _reserve(self, effect: ask.Reserve) -> Work[ask.Hold]:
+        now = self.clock.now()
+        return Work(partial(self.wallet.reserve, effect.call, effect.claims, effect.nano, now))
+
+    def _guarded(self, what: str, do: Callable[[], Any]) -> Any:
+        try:
+            return do()
+        except Exception as trouble:
+            if self.policy.strict:
+                raise
+            if what not in self._warned:
+                self._warned.add(what)
+                _log.warning("costopt: %s is off: %s: %s", what, type(trouble).__name__, trouble)
+            return None
+
+
+def _found(entry: Entry, tier: Tier) -> Entry:
+    return replace(entry, reply=replace(entry.reply, tier=tier))
