@@ -1,0 +1,74 @@
+"""A recorded call as the ledger gives it back."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from costopt.types import Decision, Json, Nano, Receipt, Record, Saving, Usage
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """One call, live or archived. `shape` and `parts` are hashes of the request body's parts, `reply_body`
+    and `reply_events` those of the answer; None where there was none. `unpriced` says that money was spent
+    and nobody knows how much. `cost` None without `unpriced` is a call that never got to spend anything."""
+
+    id: str
+    started: int
+    ended: int
+    first: int
+    api: str
+    provider: str
+    endpoint: str
+    asked: str
+    served: str
+    tenant: str
+    variant: str
+    revision: str
+    outcome: str
+    tier: str
+    status: int | None
+    finish: str
+    stream: bool
+    usage: Usage | None
+    raw_usage: Json | None
+    cost: Nano | None
+    unpriced: bool
+    error: str
+    headers: dict[str, str]
+    tags: dict[str, str]
+    request_hash: bytes
+    shape: bytes
+    parts: tuple[tuple[bytes, ...], ...]
+    reply_body: bytes | None = None
+    reply_events: bytes | None = None
+    cache_key: str = ""
+    attempts: tuple[Receipt, ...] = ()
+    savings: tuple[Saving, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+
+
+def served(record: Record) -> str:
+    """The model that answered, as the price map knows it; what was asked where nobody answered."""
+    receipt, reply = record.receipt, record.reply
+    return (receipt.model if receipt else "") or (reply.model if reply else "") or record.asked_model
+
+
+def usage(record: Record) -> Usage | None:
+    if record.receipt:
+        return record.receipt.usage
+    return record.reply.usage if record.reply else None
+
+
+def unpriced(outcome: str, receipt: Receipt | None) -> bool:
+    """Whether money was spent at an unknown price. A failed call without a receipt spent nothing we know
+    of."""
+    return receipt.cost is None if receipt else outcome in ("ok", "left")
+
+
+def billed(record: Record) -> tuple[Usage, ...]:
+    """Usage a provider billed: none for a hit or a refusal, else the answer's and that of unused attempts."""
+    if record.outcome in ("hit", "refused"):
+        return ()
+    attempts = record.receipt.attempts if record.receipt else ()
+    answer = usage(record)
+    return (*((answer,) if answer else ()), *(attempt.usage for attempt in attempts))

@@ -1,0 +1,234 @@
+"""One background thread that writes what others hand over: facts to the ledger, answers to the disk cache.
+
+`put` costs the caller about a microsecond and never raises because of a disk. What a sink could not write is
+counted in `Writer.lost`, warned about once, and gone; later items are tried again.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sqlite3
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any, Protocol, TypeAlias
+
+from costopt.errors import Closed, CostoptError
+
+Sink: TypeAlias = Callable[[list[Any]], None]
+
+_log = logging.getLogger("costopt")
+
+
+class Partial(Exception):  # noqa: N818  # a word of the sink's protocol
+    """A sink wrote all but `lost` of its items; `cause` says why those could not be written."""
+
+    def __init__(self, lost: int, cause: Exception) -> None:
+        super().__init__(f"{lost} items: {type(cause).__name__}")
+        self.lost = lost
+        self.cause = cause
+
+
+class Forkable(Protocol):
+    """Something that must be still while the process forks, and starts afresh in the child."""
+
+    def before_fork(self) -> None: ...
+    def after_fork_in_parent(self) -> None: ...
+    def after_fork_in_child(self) -> None: ...
+
+
+def follow_forks(owner: Forkable) -> None:
+    """Call `owner`'s hooks around every fork for as long as it lives."""
+    if not hasattr(os, "register_at_fork"):
+        return
+    alive = weakref.ref(owner)
+
+    def before() -> None:
+        if (it := alive()) is not None:
+            it.before_fork()
+
+    def parent() -> None:
+        if (it := alive()) is not None:
+            it.after_fork_in_parent()
+
+    def child() -> None:
+        if (it := alive()) is not None:
+            it.after_fork_in_child()
+
+    os.register_at_fork(before=before, after_in_parent=parent, after_in_child=child)
+
+
+class Writer:
+    """A queue with one daemon thread behind it, started by the first `put`, gone after `idle_s` without work.
+
+    Items wait at most `window_s` (20 ms) before they are written, so one transaction takes many of them.
+    Once `backlog` items wait, `put` blocks until there is room. Whatever waits at interpreter exit is
+    written then. A forked child starts with an empty queue: its parent writes what was waiting.
+    """
+
+    def __init__(
+        self, *, window_s: float = 0.02, backlog: int = 100_000, batch: int = 2048, idle_s: float = 60.0
+    ):
+        self.lost: Counter[str] = Counter()
+        self._window_s = window_s
+        self._backlog = backlog
+        self._batch = batch
+        self._idle_s = idle_s
+        self._closed = False
+        self._warned: set[str] = set()
+        self._at_exit = _Closing(self)
+        self._fresh()
+        follow_forks(self)
+
+    def _fresh(self) -> None:
+        # RLock: a signal handler or a __del__ may record a call while this thread is inside `put`
+        self._lock = threading.RLock()
+        self._work = threading.Condition(self._lock)
+        self._done = threading.Condition(self._lock)
+        self._items: deque[tuple[Sink, Any]] = deque()
+        self._thread: threading.Thread | None = None
+        self._asleep = False
+        self._urgent = 0
+        self._accepted = 0
+        self._written = 0
+
+    def put(self, sink: Sink, item: Any) -> None:
+        """Hand `item` to `sink`, later, on the writer's thread. Raises Closed."""
+        with self._lock:
+            if self._closed:
+                raise Closed("the writer was closed")
+            if len(self._items) >= self._backlog:
+                self._wait_for_room()
+            self._items.append((sink, item))
+            self._accepted += 1
+            if self._asleep:
+                self._asleep = False
+                self._work.notify()
+            elif self._thread is None:
+                self._start()
+
+    def flush(self) -> None:
+        """Return once everything put so far is written (or counted as lost)."""
+        with self._lock:
+            if self._thread is threading.current_thread():
+                return
+            if self._thread is None:
+                self._run()
+            target = self._accepted
+            self._hurry(lambda: self._written >= target)
+
+    def close(self) -> None:
+        """Write what waits and end the thread; `put` raises Closed from now on. Closing twice is fine."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+            self._work.notify()
+            self._done.notify_all()
+        if thread is None:
+            self._run()
+        elif thread is not threading.current_thread():
+            thread.join()
+
+    def _wait_for_room(self) -> None:
+        if self._thread is threading.current_thread():
+            return
+        self._hurry(lambda: len(self._items) < self._backlog or self._closed)
+        if self._closed:
+            raise Closed("the writer was closed")
+
+    def _hurry(self, until: Callable[[], bool]) -> None:
+        self._urgent += 1
+        self._work.notify()
+        try:
+            self._done.wait_for(until)
+        finally:
+            self._urgent -= 1
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="costopt-writer", daemon=True)
+        try:
+            thread.start()
+        except (
+            RuntimeError
+        ) as error:  # why: out of threads is no reason to fail a call; flush and close write inline
+            self._warn("writer", f"{error}; facts wait in memory")
+            return
+        self._thread = thread
+        atexit.register(self._at_exit)
+
+    def _run(self) -> None:
+        while batch := self._take():
+            for sink, items in _by_sink(batch):
+                self._deliver(sink, items)
+            with self._lock:
+                self._written += len(batch)
+                self._done.notify_all()
+
+    def _take(self) -> list[tuple[Sink, Any]]:
+        """The next items in order; empty means this thread's life is over."""
+        with self._lock:
+            if not self._items and not self._closed and self._thread is not None:
+                self._asleep = True
+                self._work.wait_for(lambda: self._items or self._closed, self._idle_s)
+                self._asleep = False
+            if self._thread is not None and 0 < len(self._items) < self._batch:
+                self._work.wait_for(lambda: self._urgent or self._closed, self._window_s)
+            count = min(len(self._items), self._batch)
+            if not count:
+                self._thread = None
+                atexit.unregister(self._at_exit)
+            return [self._items.popleft() for _ in range(count)]
+
+    def _deliver(self, sink: Sink, items: list[Any]) -> None:
+        try:
+            sink(items)
+        except Partial as error:
+            self._lose(sink, error.lost, error.cause)
+        except Exception as error:  # noqa: BLE001  # why: no disk may end this thread
+            self._lose(sink, len(items), error)
+
+    def _lose(self, sink: Sink, count: int, error: Exception) -> None:
+        name = getattr(sink, "__qualname__", type(sink).__name__)
+        self.lost[name] += count
+        self._warn(name, f"lost {count} items, calls go on without it: {_reason(error)}")
+
+    def _warn(self, name: str, what: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            _log.warning("%s: %s", name, what)
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        atexit.unregister(self._at_exit)
+        self._fresh()
+
+
+class _Closing:
+    """Closes a writer at interpreter exit without keeping it alive until then."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = weakref.ref(writer)
+
+    def __call__(self) -> None:
+        if (writer := self._writer()) is not None:
+            writer.close()
+
+
+def _by_sink(batch: list[tuple[Sink, Any]]) -> Iterator[tuple[Sink, list[Any]]]:
+    for sink, run in groupby(batch, key=lambda pair: pair[0]):
+        yield sink, [item for _, item in run]
+
+
+def _reason(error: Exception) -> str:
+    """The message only where it cannot hold a prompt."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, (OSError, sqlite3.Error, CostoptError)) else name
