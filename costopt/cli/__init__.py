@@ -1,0 +1,66 @@
+"""The `costopt` command. One file per command; each imports what it needs when it runs, so `--help` is quick.
+
+    demo      see the saving on a simulated provider, no key, no network
+    report    where the money went, from the ledger
+    explain   the decisions of one recorded call
+    policy    check a policy file, list the presets, print the schema
+    archive   pack old calls of the ledger
+
+Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 141 the reader of our output went away.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+
+from costopt import __version__
+from costopt.cli import archive, demo, explain, policy, report
+from costopt.cli.fault import InputError
+from costopt.errors import CostoptError, PolicyError
+
+COMMANDS = (demo, report, explain, policy, archive)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. `argv` as in `sys.argv[1:]`, the default."""
+    try:
+        args = parser().parse_args(argv)
+        code = run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter flushes stdout once more at exit and would complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def run(args: Namespace) -> int:
+    """One parsed command; its errors as lines on stderr."""
+    try:
+        code: int = args.run(args)
+    except (InputError, PolicyError) as error:
+        return _complain(str(error), 2)
+    except BrokenPipeError:
+        raise
+    except (CostoptError, OSError) as error:
+        return _complain(f"costopt: {error}", 1)
+    return code
+
+
+def parser() -> ArgumentParser:
+    top = ArgumentParser("costopt", description="Lowers the bill of LLM calls and can prove it.")
+    top.add_argument("--version", action="version", version=f"costopt {__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add(commands)
+    return top
+
+
+def _complain(text: str, code: int) -> int:
+    sys.stderr.write(text.rstrip("\n") + "\n")
+    return code

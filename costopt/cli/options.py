@@ -1,0 +1,76 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+import re
+import time
+from argparse import ArgumentParser
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from costopt.cli.fault import InputError
+
+DEFAULT_LEDGER = "~/.costopt"
+DAY_S = 86_400
+#: The largest integer SQLite holds, in the year 2262.
+LATEST = 2**63 - 1
+_SPAN = re.compile(r"(\d{1,9})\s*([mhdwy])")
+_SECONDS = {"m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
+
+
+def add_ledger(parser: ArgumentParser, default: str | None = DEFAULT_LEDGER, note: str = "") -> None:
+    text = note or f"folder of the ledger (default: {default})"
+    parser.add_argument("--ledger", metavar="DIR", default=default, help=text)
+
+
+def add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON document for machines")
+
+
+def folder(given: str) -> Path:
+    return Path(given).expanduser()
+
+
+def span(option: str, text: str) -> float:
+    """Seconds of `30d`, `12h`, `2w`. Raises InputError."""
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"costopt: {option} {text!r}: write a span such as 30d, 12h or 2w (m, h, d, w, y)")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def since(text: str | None, clock: Callable[[], int] = time.time_ns) -> int | None:
+    """Nanoseconds since the epoch of a date (its start, UTC), a date with time, or a span back from now."""
+    return None if text is None else _moment("--since", text, clock, end=False)
+
+
+def until(text: str | None, clock: Callable[[], int] = time.time_ns) -> int | None:
+    """Like `since`, but a date means the end of that day: `--until 2026-11-30` includes the 30th."""
+    return None if text is None else _moment("--until", text, clock, end=True)
+
+
+def _moment(option: str, text: str, clock: Callable[[], int], *, end: bool) -> int:
+    if _SPAN.fullmatch(text.strip()):
+        return max(0, clock() - int(span(option, text)) * 1_000_000_000)
+    try:
+        return _nanoseconds(_parsed(text.strip(), end))
+    except (ValueError, OverflowError):
+        raise InputError(
+            f"costopt: {option} {text!r}: write a date (2026-11-30, UTC), a date with time "
+            "(2026-11-30T14:00) or a span back from now (7d, 12h)"
+        ) from None
+
+
+def _parsed(text: str, end: bool) -> datetime:
+    if len(text) == len("2026-11-30"):
+        day = datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
+        return day + timedelta(days=1) if end else day
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    whole = moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    exact = (whole.days * DAY_S + whole.seconds) * 1_000_000_000 + whole.microseconds * 1000
+    return min(max(exact, 0), LATEST)

@@ -1,0 +1,77 @@
+"""Tables, lines and JSON on stdout: rich on a terminal, plain aligned text where piped."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+SCHEMA = 1
+
+
+class Column(Struct, frozen=True):
+    title: str
+    right: bool = True
+
+
+def on_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def line(text: str = "") -> None:
+    sys.stdout.write(text + "\n")
+
+
+def heading(text: str) -> None:
+    """A title line, bold on a terminal."""
+    if not on_terminal():
+        return line(text)
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(text, style="bold"))
+    return None
+
+
+def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: bool = False) -> None:
+    """`rows` under `columns`; with `footer` the last row is the total."""
+    if on_terminal():
+        _rich_table(columns, rows, footer)
+    else:
+        _plain_table(columns, rows)
+
+
+def as_json(document: dict[str, Any]) -> None:
+    """One JSON document with the number of its schema in front."""
+    line(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False))
+
+
+def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    cells = [[column.title for column in columns], *rows]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+    for row in cells:
+        parts = [
+            cell.rjust(width) if column.right else cell.ljust(width)
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        ]
+        line("  ".join(parts).rstrip())
+
+
+def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        drawn.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+    for index, row in enumerate(rows):
+        last = index == len(rows) - 1
+        if footer and last:
+            drawn.add_section()
+        drawn.add_row(*(Text(cell) for cell in row), style="bold" if footer and last else None)
+    Console().print(drawn)

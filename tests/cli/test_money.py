@@ -1,0 +1,60 @@
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costopt.cli.money import dollars, money, percent, places, usd
+
+NANO = st.integers(min_value=-(10**15), max_value=10**15)
+
+
+@pytest.mark.parametrize(
+    ("nano", "shown"),
+    [
+        (421_000, "$0.000421"),
+        (1, "$0.000000001"),
+        (0, "$0.00"),
+        (-1_250_000_000, "-$1.2500"),
+        (1_234_567_890_000, "$1,234.57"),
+        (None, "unpriced"),
+    ],
+)
+def test_dollars_have_enough_digits(nano: int | None, shown: str) -> None:
+    assert dollars(nano) == shown
+
+
+def test_gains_and_losses_carry_their_sign() -> None:
+    assert dollars(5_000_000, signed=True) == "+$0.005000"
+    assert dollars(-5_000_000, signed=True) == "-$0.005000"
+    assert dollars(0, signed=True) == "$0.00"
+
+
+@given(NANO.filter(bool), st.integers(0, 9))
+def test_what_is_not_zero_never_reads_as_zero(nano: int, digits: int) -> None:
+    assert Decimal(dollars(nano, digits).replace("$", "").replace(",", "")) != 0
+
+
+@given(NANO)
+def test_usd_is_exact(nano: int) -> None:
+    text = usd(nano)
+    assert text is not None
+    assert Decimal(text) * 10**9 == nano
+    assert money(nano) == {"nano": nano, "usd": text}
+
+
+def test_unknown_stays_unknown() -> None:
+    assert usd(None) is None
+    assert money(None) == {"nano": None, "usd": None}
+
+
+@given(st.lists(NANO | st.none(), min_size=1))
+def test_a_column_has_one_number_of_decimals(nanos: list[int | None]) -> None:
+    digits = places(nanos)
+    whole = [dollars(nano, digits) for nano in nanos if nano and abs(nano) * 10**digits >= 10**9]
+    assert all(len(text.partition(".")[2]) == digits for text in whole)
+
+
+def test_percent_of_nothing_is_no_number() -> None:
+    assert percent(1, 0) == "-"
+    assert percent(250, 1000) == "25.0%"
