@@ -1,0 +1,24 @@
+"""One dialect per provider API: a view of its JSON, edits to it, and the way between streams and plain
+answers."""
+
+from costopt.wire.reply import (
+    answer,
+    answer_body,
+    answer_stream,
+    dialect,
+    output_text,
+    read_body,
+    read_events,
+)
+from costopt.wire.urls import recognise
+
+__all__ = [
+    "answer",
+    "answer_body",
+    "answer_stream",
+    "dialect",
+    "output_text",
+    "read_body",
+    "read_events",
+    "recognise",
+]

@@ -11,7 +11,8 @@ from costopt.types import Finish, Json, Need, Turn, Usage
 
 
 class Event(Struct, frozen=True):
-    """One server-sent event. `raw` are its exact bytes, blank line included; `data` is its joined data field."""
+    """One server-sent event. `raw` are its exact bytes, blank line included; `data` is its joined data
+    field."""
 
     raw: bytes
     event: str
@@ -31,11 +32,13 @@ class Dialect(Protocol):
     """One API. All methods are pure; none mutates what it is given; unknown fields and events survive."""
 
     def turns(self, body: Json) -> list[Turn]:
-        """The conversation, in order; system text that stands outside the list comes first as a pinned turn."""
+        """The conversation, in order; system text that stands outside the list comes first as a pinned
+        turn."""
         ...
 
     def with_turns(self, body: Json, turns: Sequence[Turn]) -> Json:
-        """A copy of `body` holding just these turns (a subset, or turns from `with_output`), all else as it was."""
+        """A copy of `body` holding just these turns (a subset, or turns from `with_output`), all else as it
+        was."""
         ...
 
     def with_output(self, turn: Turn, text: str) -> Turn:
@@ -58,6 +61,11 @@ class Dialect(Protocol):
         """Read a JSON answer."""
         ...
 
+    def read(self, answer: bytes) -> Summary:
+        """`summary` of an encoded answer, decoding no more than it needs. Raises ValueError: no JSON
+        object."""
+        ...
+
     def output_text(self, body: Json) -> str:
         """All text and tool-call arguments of a JSON answer, for counting and checks."""
         ...
@@ -75,5 +83,6 @@ class Dialect(Protocol):
         ...
 
     def restream(self, events: Sequence[Event], request: Json) -> bytes:
-        """Recorded events as `request` asks for them (usage chunk only where asked for), all other bytes as recorded."""
+        """Recorded events as `request` asks for them (usage chunk only where asked for), all other bytes as
+        recorded."""
         ...

@@ -1,0 +1,101 @@
+"""OpenAI's legacy completions: observed and counted, never edited."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from costopt.types import Finish, Json
+from costopt.wire import chunks, finish, peek, tally, usage_chunks
+from costopt.wire.base import Event, Summary
+from costopt.wire.loose import count, first_count, items, record, records, text
+from costopt.wire.plain import Plain
+from costopt.wire.sse import event
+
+_DEFAULT_MAX_TOKENS = 16
+"""API reference, "Create completion"."""
+_LOGPROB_LISTS = ("tokens", "token_logprobs", "top_logprobs", "text_offset")
+
+
+class _Choice(Struct):
+    finish_reason: Any = None
+
+
+class _Answer(Struct):
+    model: Any = None
+    usage: Any = None
+    service_tier: Any = None
+    error: Any = None
+    choices: list[_Choice | None] | None = None
+
+
+_ANSWERS = msgspec.json.Decoder(_Answer)
+
+
+class Completions(Plain):
+    field = "prompt"
+
+    def max_output(self, body: Json) -> int | None:
+        bound = first_count(body.get("max_tokens")) or _DEFAULT_MAX_TOKENS
+        choices = max(first_count(body.get("n")), first_count(body.get("best_of")), 1)
+        return bound * choices * max(1, len(self.turns(body)))
+
+    def summary(self, body: Json) -> Summary:
+        return _summary(peek.convert(body, _Answer))
+
+    def read(self, answer: bytes) -> Summary:
+        return _summary(peek.decode(answer, _ANSWERS))
+
+    def output_text(self, body: Json) -> str:
+        return "\n".join(text(choice.get("text")) for choice in records(body.get("choices")))
+
+    def complete(self, events: Sequence[Event]) -> bool:
+        return chunks.complete(events)
+
+    def assemble(self, events: Sequence[Event]) -> Json:
+        answer: Json = {}
+        choices: dict[int, Json] = {}
+        for chunk in chunks.decoded(events):
+            chunks.merge_head(answer, chunk)
+            for part in records(chunk.get("choices")):
+                index = count(part.get("index"))
+                _merge_choice(choices.setdefault(index, {"index": index, "text": ""}), part)
+        if not answer.get("error") or choices:
+            answer["choices"] = [{"finish_reason": None, **choices[index]} for index in sorted(choices)]
+        return answer
+
+    def replay(self, answer: Json, request: Json) -> bytes:
+        if answer.get("error"):
+            return event({"error": answer["error"]})
+        head = {key: value for key, value in answer.items() if key not in ("choices", "usage")}
+        spoken = [{**head, "choices": [choice]} for choice in records(answer.get("choices"))]
+        return chunks.stream(usage_chunks.added(spoken, answer.get("usage"), request))
+
+    def restream(self, events: Sequence[Event], request: Json) -> bytes:
+        return usage_chunks.restream(events, request)
+
+
+def _merge_choice(choice: Json, part: Json) -> None:
+    for key, value in part.items():
+        if key == "text":
+            choice["text"] += text(value)
+        elif key == "logprobs" and value:
+            choice[key] = _merged_logprobs(record(choice.get(key)), record(value))
+        elif value is not None or key not in choice:
+            choice[key] = value
+
+
+def _merged_logprobs(held: Json, more: Json) -> Json:
+    return {**held, **more} | {
+        key: items(held.get(key)) + items(more.get(key)) for key in _LOGPROB_LISTS if key in more
+    }
+
+
+def _summary(answer: _Answer) -> Summary:
+    raw = record(answer.usage) or None
+    usage = tally.openai(raw, answer.service_tier) if raw else None
+    found: list[Finish] = [finish.finish(choice.finish_reason) for choice in answer.choices or () if choice]
+    return Summary(text(answer.model), usage, raw, "error" if answer.error else finish.worst(found))

@@ -1,0 +1,106 @@
+"""What images, audio and documents weigh in tokens. Estimates all: the provider's own count settles the bill.
+
+OpenAI images: "Images and vision" guide, tiles of 512 px at 170 tokens + 85, low detail 85 (gpt-4o).
+Anthropic images: "Vision" guide, width x height / 750 after fitting into 1568 px, about 1,600 at most.
+OpenAI audio: 10 tokens a second of input ("Managing costs" of the realtime guide: 1 token per 100 ms).
+Documents: Anthropic "PDF support" guide, 1,500 to 3,000 tokens a page.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from math import ceil
+
+_UNKNOWN_SIZE = (1024, 1024)
+_HEADER = 128 * 1024  # base64 characters; a photo keeps its size behind up to 64 KB of metadata
+_WAV_RATE = 48_000  # bytes a second: 24 kHz mono PCM16, what the audio models take
+_MP3_RATE = 16_000  # 128 kbit/s
+_PAGE_BYTES = 50_000  # assumed; a page of text and one figure
+_PAGE_TOKENS = 2_250
+
+
+def openai_image(url: str, detail: str = "auto") -> int:
+    """Tokens of an image given as a URL or data URL; one of unknown size counts as 1024 x 1024."""
+    if detail == "low":
+        return 85
+    width, height = _fit(_size(_payload(url)), 2048)
+    scale = min(1.0, 768 / min(width, height))
+    return 85 + 170 * ceil(width * scale / 512) * ceil(height * scale / 512)
+
+
+def anthropic_image(data: str) -> int:
+    """Tokens of a base64 image; one of unknown size (a URL, a file id) counts as 1024 x 1024."""
+    width, height = _fit(_size(data), 1568)
+    return min(1600, ceil(width * height / 750))
+
+
+def audio(data: str, kind: str = "wav") -> int:
+    """Tokens of base64 audio at 10 a second; its length is guessed from its bytes."""
+    seconds = len(data) * 3 / 4 / (_WAV_RATE if kind in ("wav", "pcm16") else _MP3_RATE)
+    return ceil(seconds * 10)
+
+
+def document(data: str) -> int:
+    """Tokens of a base64 document at 2,250 a page; one page where only a URL or id is known."""
+    pages = ceil(len(_payload(data)) * 3 / 4 / _PAGE_BYTES)
+    return _PAGE_TOKENS * max(1, pages)
+
+
+def _payload(url: str) -> str:
+    """The base64 part of a data URL; empty for any other URL."""
+    head, comma, data = url.partition(",") if url.startswith("data:") else ("", "", "")
+    return data if comma and head.endswith(";base64") else ""
+
+
+def _fit(size: tuple[int, int], side: int) -> tuple[float, float]:
+    scale = min(1.0, side / max(size))
+    return max(1.0, size[0] * scale), max(1.0, size[1] * scale)
+
+
+def _size(data: str) -> tuple[int, int]:
+    """Width and height in pixels, read from the header of a base64 PNG, GIF, WebP or JPEG."""
+    try:
+        head = base64.b64decode(data[:_HEADER])
+    except (binascii.Error, ValueError):
+        return _UNKNOWN_SIZE
+    width, height = _header_size(head)
+    return (width, height) if width and height else _UNKNOWN_SIZE
+
+
+def _header_size(head: bytes) -> tuple[int, int]:
+    if head.startswith(b"\x89PNG"):
+        return _big(head[16:20]), _big(head[20:24])
+    if head.startswith(b"GIF8"):
+        return _little(head[6:8]), _little(head[8:10])
+    if head[8:12] == b"WEBP":
+        return _webp_size(head)
+    return _jpeg_size(head) if head.startswith(b"\xff\xd8") else (0, 0)
+
+
+def _webp_size(head: bytes) -> tuple[int, int]:
+    kind = head[12:16]
+    if kind == b"VP8X":
+        return _little(head[24:27]) + 1, _little(head[27:30]) + 1
+    if kind == b"VP8L":
+        bits = _little(head[21:25])
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    return _little(head[26:28]) & 0x3FFF, _little(head[28:30]) & 0x3FFF
+
+
+def _jpeg_size(head: bytes) -> tuple[int, int]:
+    """The first start-of-frame segment holds it; every other segment says how far to skip."""
+    at = 2
+    while at + 9 <= len(head) and head[at] == 0xFF:
+        if 0xC0 <= head[at + 1] <= 0xCF and head[at + 1] not in (0xC4, 0xC8, 0xCC):
+            return _big(head[at + 7 : at + 9]), _big(head[at + 5 : at + 7])
+        at += 2 + _big(head[at + 2 : at + 4])
+    return 0, 0
+
+
+def _big(data: bytes) -> int:
+    return int.from_bytes(data, "big")
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")

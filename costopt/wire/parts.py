@@ -1,0 +1,109 @@
+"""Message content of every dialect: a string, nothing, or a list of typed parts. Unknown parts weigh nothing
+and survive; their type names do not overlap between the APIs, so one reader serves all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from costopt.types import Json, Need
+from costopt.wire import media
+from costopt.wire.loose import items, record, records, text
+
+_TEXT_FIELDS = ("text", "refusal", "thinking")
+
+
+def text_of(content: Any) -> str:
+    """All text of some content, one line per part."""
+    return content if isinstance(content, str) else "\n".join(_texts(content))
+
+
+def _texts(content: Any) -> Iterator[str]:
+    for part in items(content):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _part_texts(record(part))
+
+
+def _part_texts(part: Json) -> Iterator[str]:
+    yield from (value for field in _TEXT_FIELDS if (value := text(part.get(field))))
+    source = record(part.get("source"))
+    if source.get("type") == "text":
+        yield text(source.get("data"))
+    elif source.get("type") == "content":
+        yield text_of(source.get("content"))
+    if "content" in part:
+        yield text_of(part["content"])
+
+
+def with_text(content: Any, new: str, kind: str = "text") -> Any:
+    """`content` with all its text replaced: the first text part carries `new`, the others go, what is no text
+    stays. Where there is no text part, one of type `kind` is put in front."""
+    if not isinstance(content, list):
+        return new
+    first = next((part for part in items(content) if _is_text(part)), None)
+    carrier: Any = new if isinstance(first, str) else {"type": kind, **record(first), "text": new}
+    kept = [
+        carrier if part is first else part for part in items(content) if part is first or not _is_text(part)
+    ]
+    return kept if first is not None else [carrier, *kept]
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, str) or "text" in record(part)
+
+
+def tokens(content: Any) -> int:
+    """Estimated tokens of everything in `content` that is not text."""
+    return sum(_weight(part) for part in records(content))
+
+
+def _weight(part: Json) -> int:
+    match part.get("type"):
+        case "image_url":
+            image = record(part.get("image_url"))
+            return media.openai_image(text(image.get("url")), text(image.get("detail")))
+        case "input_image" | "computer_screenshot":
+            return media.openai_image(text(part.get("image_url")), text(part.get("detail")))
+        case "input_audio":
+            sound = record(part.get("input_audio"))
+            return media.audio(text(sound.get("data")), text(sound.get("format")))
+        case "file":
+            return media.document(text(record(part.get("file")).get("file_data")))
+        case "input_file":
+            return media.document(text(part.get("file_data")))
+        case "image":
+            return media.anthropic_image(text(record(part.get("source")).get("data")))
+        case "document":
+            return _document(record(part.get("source")))
+        case _:
+            return tokens(part.get("content"))
+
+
+def _document(source: Json) -> int:
+    if source.get("type") in ("text", "content"):
+        return tokens(source.get("content"))
+    return media.document("data:;base64," + text(source.get("data")))
+
+
+_NEEDS: dict[Any, Need] = {
+    "image_url": "vision",
+    "input_image": "vision",
+    "computer_screenshot": "vision",
+    "image": "vision",
+    "file": "vision",
+    "input_file": "vision",
+    "document": "vision",
+    "input_audio": "audio",
+}
+
+
+def needs(contents: Iterable[Any]) -> Iterator[Need]:
+    """What the parts of these contents need from a model. A document is read with its pages as images."""
+    for content in contents:
+        for part in records(content):
+            kind = part.get("type")
+            if isinstance(kind, str) and kind in _NEEDS:
+                yield _NEEDS[kind]
+            yield from needs([part.get("content")])

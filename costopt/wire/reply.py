@@ -1,0 +1,137 @@
+"""From bytes to `Reply` and back: what the edges and the flow use of all dialects."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from costopt.types import Api, Json, Reply
+from costopt.wire import sse, tally, usage_chunks
+from costopt.wire.base import Dialect, Event, Summary
+from costopt.wire.chat import Chat
+from costopt.wire.completions import Completions
+from costopt.wire.embeddings import Embeddings
+from costopt.wire.loose import decode, encode, mend
+from costopt.wire.messages import Messages
+from costopt.wire.responses import Responses
+
+_DIALECTS: dict[Api, Dialect] = {
+    "chat": Chat(),
+    "responses": Responses(),
+    "messages": Messages(),
+    "embeddings": Embeddings(),
+    "completions": Completions(),
+}
+_NOTHING = Summary("", None, None, "error")
+_CHUNKED = ("chat", "completions")
+
+Headers = tuple[tuple[str, str], ...]
+
+
+def dialect(api: Api) -> Dialect:
+    return _DIALECTS[api]
+
+
+def read_body(api: Api, status: int, headers: Headers, body: bytes) -> Reply:
+    """A JSON answer as a Reply. Never raises: a body that cannot be read, or a status from 400 on, ends as
+    "error"."""
+    try:
+        said = _DIALECTS[api].read(body)
+    except ValueError:
+        said = _NOTHING
+    return Reply(
+        status=status,
+        headers=headers,
+        body=body,
+        model=said.model,
+        usage=said.usage,
+        raw_usage=said.raw_usage,
+        finish=said.finish if status < 400 else "error",
+    )
+
+
+def read_events(
+    api: Api, status: int, headers: Headers, events: bytes, first_ns: int = 0
+) -> tuple[Reply, bool]:
+    """A streamed answer as a Reply, and whether it came to its proper end. Its JSON is left to
+    `answer_body`."""
+    return read_parsed(api, status, headers, events, sse.parse(events), first_ns)
+
+
+def read_parsed(
+    api: Api, status: int, headers: Headers, raw: bytes, events: list[Event], first_ns: int = 0
+) -> tuple[Reply, bool]:
+    """`read_events` for a caller who has parsed `raw` already."""
+    spoken = _DIALECTS[api]
+    said = spoken.summary(spoken.assemble(events))
+    reply = Reply(
+        status=status,
+        headers=headers,
+        events=raw,
+        model=said.model,
+        usage=said.usage,
+        raw_usage=said.raw_usage,
+        finish=said.finish if status < 400 else "error",
+        first_ns=first_ns,
+    )
+    return reply, status < 400 and spoken.complete(events)
+
+
+def answer(api: Api, reply: Reply) -> Json:
+    """The JSON answer, decoded anew each time: the caller may do with it what he likes."""
+    if reply.body:
+        return decode(reply.body)
+    return _DIALECTS[api].assemble(sse.parse(reply.events))
+
+
+def answer_body(api: Api, reply: Reply) -> bytes:
+    """The answer for a caller who did not ask for a stream."""
+    return reply.body or encode(answer(api, reply))
+
+
+def answer_stream(api: Api, reply: Reply, request_body: Json) -> bytes:
+    """The answer for a caller who asked for a stream: as recorded where a stream was recorded, else played
+    back."""
+    if not reply.events:
+        return _DIALECTS[api].replay(_with_usage(api, reply), request_body)
+    if api not in _CHUNKED:
+        return reply.events
+    return _restreamed(reply, request_body)
+
+
+def _restreamed(reply: Reply, request_body: Json) -> bytes:
+    if not usage_chunks.wanted(request_body) and b'"usage"' not in reply.events:
+        return reply.events
+    events = sse.parse(reply.events)
+    if usage_chunks.fits(events, request_body):
+        return reply.events
+    if usage_chunks.wanted(request_body) and not usage_chunks.carried(events):
+        events = _with_usage_chunk(events, reply)
+    return usage_chunks.restream(events, request_body)
+
+
+def _with_usage_chunk(events: list[Event], reply: Reply) -> list[Event]:
+    usage = _usage(reply)
+    return usage_chunks.inserted(events, usage) if usage else events
+
+
+def _with_usage(api: Api, reply: Reply) -> Json:
+    """The answer to play back; in chat its usage is filled in where the provider sent none and we counted."""
+    body = answer(api, reply)
+    if api not in _CHUNKED or body.get("usage") or not (usage := _usage(reply)):
+        return body
+    return {**body, "usage": usage}
+
+
+def _usage(reply: Reply) -> Json | None:
+    counted = reply.usage or (reply.receipt.usage if reply.receipt else None)
+    return reply.raw_usage or (tally.as_openai(counted) if counted else None)
+
+
+def without_events(api: Api, reply: Reply) -> Reply:
+    """The same reply as JSON alone."""
+    return replace(reply, body=answer_body(api, reply), events=b"")
+
+
+def output_text(api: Api, reply: Reply) -> str:
+    """All text and tool-call arguments of the answer, safe to encode."""
+    return mend(_DIALECTS[api].output_text(answer(api, reply)))
