@@ -1,0 +1,73 @@
+"""Records to write: a made-up agent loop whose history grows by two messages a call."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
+
+DAY = 86_400 * 10**9
+START = 20_000 * DAY
+
+
+def record(
+    n: int = 0,
+    *,
+    call: str = "",
+    body: dict[str, Any] | None = None,
+    answer: str = "fine",
+    model: str = "gpt-4o",
+    outcome: Any = "ok",
+    cost: int | None = 1000,
+    savings: tuple[Saving, ...] = (),
+    tags: dict[str, str] | None = None,
+    started: int | None = None,
+    notes: list[Decision] | None = None,
+    **more: Any,
+) -> Record:
+    usage = Usage(input=100, cache_read=20, output=7)
+    started = START + n if started is None else started
+    body = body if body is not None else {"model": model, "messages": [{"role": "user", "content": f"question {n}"}]}
+    reply = {"id": f"r{n}", "choices": [{"message": {"role": "assistant", "content": answer}}]}
+    fields: dict[str, Any] = {
+        "request": Request(
+            id=call or f"call-{n:06d}",
+            api="chat",
+            model=model,
+            body=body,
+            endpoint="https://api.example.test/v1/chat/completions",
+            provider="openai",
+            tags=tags or {},
+            key="k" * 8,
+            notes=notes if notes is not None else [Decision("cache", "miss")],
+        ),
+        "reply": Reply(
+            body=json.dumps(reply).encode(),
+            model=model,
+            usage=usage,
+            raw_usage={"prompt_tokens": 120, "completion_tokens": 7},
+            finish="stop",
+            headers=(("Content-Type", "application/json"), ("Set-Cookie", "session=1"), ("X-Request-Id", "req_1")),
+            first_ns=started + 5,
+        ),
+        "outcome": outcome,
+        "started": started,
+        "ended": started + 10,
+        "asked_model": model,
+        "receipt": Receipt(model=model, usage=usage, cost=cost, revision="rev1", savings=savings),
+    }
+    return Record(**(fields | more))
+
+
+def agent_loop(calls: int, *, trace: str = "t0") -> list[Record]:
+    """`calls` records of one agent, each holding the whole history of those before."""
+    tools = [{"type": "function", "function": {"name": f"tool_{i}", "description": "does it " * 20}} for i in range(5)]
+    history: list[dict[str, Any]] = [{"role": "system", "content": f"You are agent {trace}. " + "Be brief. " * 40}]
+    made: list[Record] = []
+    for n in range(calls):
+        history.append({"role": "user", "content": f"{trace}: step {n} of the work " + "with details " * 30})
+        body = {"model": "gpt-4o", "temperature": 0, "messages": list(history), "tools": tools, "seed": n}
+        made.append(record(n, call=f"{trace}-{n:05d}", body=body, answer=f"answer {n} of {trace}", tags={"trace": trace}))
+        history.append({"role": "assistant", "content": f"answer {n} of {trace}"})
+    return made

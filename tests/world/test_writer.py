@@ -1,0 +1,274 @@
+"""The writer: nothing is lost, nothing twice, nobody waits, no fault of a disk reaches a caller."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from costopt.errors import Closed, LedgerError
+from costopt.world.writer import Partial, Writer
+
+
+class Sink:
+    """Remembers what it was given; fails while `error` is set; holds the thread while `gate` is closed."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.error: Exception | None = None
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.gate.set()
+
+    def __call__(self, items: list[Any]) -> None:
+        self.entered.set()
+        self.gate.wait()
+        if self.error:
+            raise self.error
+        self.batches.append(items)
+
+    @property
+    def items(self) -> list[Any]:
+        return [item for batch in self.batches for item in batch]
+
+
+@pytest.fixture
+def writer():
+    made = Writer()
+    yield made
+    made.close()
+
+
+def threads() -> int:
+    return sum(t.name == "costopt-writer" for t in threading.enumerate())
+
+
+def test_items_arrive_in_order_and_grouped_by_sink(writer: Writer) -> None:
+    seen: list[tuple[str, list[int]]] = []
+
+    def one(items: list[int]) -> None:
+        seen.append(("one", items))
+
+    def two(items: list[int]) -> None:
+        seen.append(("two", items))
+
+    for sink, item in ((one, 1), (one, 2), (two, 3), (one, 4)):
+        writer.put(sink, item)
+    writer.flush()
+    merged = [(name, item) for name, items in seen for item in items]
+    assert merged == [("one", 1), ("one", 2), ("two", 3), ("one", 4)]
+
+
+def test_no_thread_before_the_first_put_and_none_after_close() -> None:
+    before = threads()
+    writer, sink = Writer(), Sink()
+    assert threads() == before
+    writer.put(sink, 1)
+    assert threads() == before + 1
+    writer.close()
+    assert (threads(), sink.items) == (before, [1])
+    writer.close()
+
+
+def test_put_after_close_is_refused(writer: Writer) -> None:
+    writer.close()
+    with pytest.raises(Closed):
+        writer.put(Sink(), 1)
+
+
+def test_flush_waits_for_everything_from_every_thread(writer: Writer) -> None:
+    sink = Sink()
+
+    def many(start: int) -> None:
+        for i in range(start, start + 1000):
+            writer.put(sink, i)
+
+    workers = [threading.Thread(target=many, args=(n * 1000,)) for n in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    writer.flush()
+    assert sorted(sink.items) == list(range(8000))
+
+
+def test_many_items_share_a_batch(writer: Writer) -> None:
+    sink = Sink()
+    for i in range(500):
+        writer.put(sink, i)
+    writer.flush()
+    assert len(sink.batches) < 50
+
+
+def test_a_full_backlog_makes_put_wait_and_loses_nothing() -> None:
+    writer, sink = Writer(backlog=10, batch=5), Sink()
+    sink.gate.clear()
+    done = threading.Event()
+
+    def produce() -> None:
+        for i in range(100):
+            writer.put(sink, i)
+        done.set()
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    sink.entered.wait()
+    assert not done.is_set()
+    sink.gate.set()
+    producer.join()
+    writer.close()
+    assert sink.items == list(range(100))
+
+
+def test_close_frees_a_put_that_waits_for_room() -> None:
+    writer, sink = Writer(backlog=1, batch=1), Sink()
+    sink.gate.clear()
+    refused: list[Exception] = []
+
+    def produce() -> None:
+        try:
+            for i in range(10):
+                writer.put(sink, i)
+        except Closed as error:
+            refused.append(error)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    sink.entered.wait()
+    closer = threading.Thread(target=writer.close)
+    closer.start()
+    producer.join()
+    sink.gate.set()
+    closer.join()
+    assert len(refused) == 1
+    assert sink.items == list(range(len(sink.items)))
+
+
+def test_a_failing_sink_warns_once_counts_and_is_tried_again(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    bad, good = Sink(), Sink()
+    bad.error = OSError(28, "No space left on device")
+    with caplog.at_level(logging.WARNING, "costopt"):
+        for i in range(3):
+            writer.put(bad, i)
+            writer.put(good, i)
+            writer.flush()
+        bad.error = None
+        writer.put(bad, "later")
+        writer.flush()
+    assert (bad.items, good.items) == (["later"], [0, 1, 2])
+    assert sum(writer.lost.values()) == 3
+    assert len([r for r in caplog.records if "No space left" in r.getMessage()]) == 1
+
+
+def test_a_warning_never_quotes_what_was_written(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    sink = Sink()
+    sink.error = ValueError("the user's secret prompt")
+    writer.put(sink, "the user's secret prompt")
+    writer.flush()
+    assert "secret" not in caplog.text
+    assert "ValueError" in caplog.text
+
+
+def test_our_own_errors_say_what_to_do(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+    sink = Sink()
+    sink.error = LedgerError("ledger.sqlite3: written by a newer costopt")
+    writer.put(sink, 1)
+    writer.flush()
+    assert "written by a newer costopt" in caplog.text
+
+
+def test_a_partly_written_batch_counts_only_what_is_lost(writer: Writer) -> None:
+    sink = Sink()
+    sink.error = Partial(1, ValueError("x"))
+    for i in range(5):
+        writer.put(sink, i)
+    writer.flush()
+    assert 1 <= sum(writer.lost.values()) <= 5
+    assert sum(writer.lost.values()) < 5 or len(sink.batches) == 0
+
+
+def test_a_sink_may_flush_and_put_without_deadlock(writer: Writer) -> None:
+    last = Sink()
+
+    def sink(items: list[int]) -> None:
+        writer.flush()
+        for item in items:
+            writer.put(last, item)
+
+    writer.put(sink, 1)
+    writer.flush()
+    writer.flush()
+    assert last.items == [1]
+
+
+def test_an_idle_thread_goes_and_comes_back() -> None:
+    writer, sink = Writer(idle_s=0.001), Sink()
+    writer.put(sink, 1)
+    writer.flush()
+    for thread in threading.enumerate():
+        if thread.name == "costopt-writer" and thread is writer._thread:
+            thread.join(5)
+    writer.put(sink, 2)
+    writer.flush()
+    writer.close()
+    assert sink.items == [1, 2]
+
+
+def test_a_forgotten_idle_writer_is_collected() -> None:
+    writer, sink = Writer(idle_s=0.001), Sink()
+    writer.put(sink, 1)
+    thread = writer._thread
+    writer.flush()
+    assert thread is not None
+    thread.join(5)
+    import weakref
+
+    alive = weakref.ref(writer)
+    del writer
+    gc.collect()
+    assert alive() is None
+
+
+EXIT = """
+import sys
+from costopt.world.writer import Writer
+def sink(items):
+    with open(sys.argv[1], "a") as file:
+        file.writelines(f"{item}\\n" for item in items)
+writer = Writer(window_s=30)
+for i in range(1000):
+    writer.put(sink, i)
+"""
+
+
+def test_what_waits_is_written_at_interpreter_exit(tmp_path: Any) -> None:
+    out = tmp_path / "out"
+    subprocess.run([sys.executable, "-c", EXIT, str(out)], check=True, timeout=60)
+    assert out.read_text().split() == [str(i) for i in range(1000)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_writes_nothing_twice_and_works_on(tmp_path: Any) -> None:
+    out = tmp_path / "out"
+
+    def sink(items: list[str]) -> None:
+        with out.open("a") as file:
+            file.writelines(f"{item}\n" for item in items)
+
+    writer = Writer(window_s=30)
+    writer.put(sink, "parent")
+    child = os.fork()
+    if child == 0:
+        writer.put(sink, "child")
+        writer.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    writer.close()
+    assert sorted(out.read_text().split()) == ["child", "parent"]
