@@ -57,9 +57,14 @@ def finish(word: Any) -> Finish:
         return "incomplete"
     if not isinstance(word, str):
         return "unknown"
-    return _WORDS.get(word.lower()) or _UNKNOWN
+    return _WORDS.get(word.lower(), _UNKNOWN)
 
 
 def worst(finishes: Iterable[Finish]) -> Finish:
     """The one that matters of several choices; "unknown" of none."""
-    return max(finishes, key=_BADNESS.__getitem__, default="unknown")
+    found: list[Finish] = sorted(finishes, key=_badness)
+    return found[-1] if found else _UNKNOWN
+
+
+def _badness(finish: Finish) -> int:
+    return _BADNESS[finish]

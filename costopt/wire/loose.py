@@ -32,18 +32,27 @@ def text(value: Any) -> str:
 
 def count(value: Any) -> int:
     """A number of things: whole, 0 or more. Digits in a string count; anything else is 0."""
+    if value is None:
+        return 0
     if type(value) is int:
-        return min(max(value, 0), _MOST)
+        return value if 0 <= value <= _MOST else _MOST * (value > 0)
+    return _count_oddly(value)
+
+
+def _count_oddly(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
-        return min(max(int(value), 0), _MOST)
+        return count(int(value))
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        return min(int(value[:20]), _MOST)
+        return count(int(value[:20]))
     return 0
 
 
 def first_count(*values: Any) -> int:
     """The first that is a positive count, else 0: one fact under the several names providers give it."""
-    return next((number for value in values if (number := count(value))), 0)
+    for value in values:
+        if number := count(value):
+            return number
+    return 0
 
 
 def decode(data: bytes) -> Json:

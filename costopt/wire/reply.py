@@ -101,9 +101,9 @@ def answer_stream(api: Api, reply: Reply, request_body: Json) -> bytes:
 def _restreamed(reply: Reply, request_body: Json) -> bytes:
     if not usage_chunks.wanted(request_body) and b'"usage"' not in reply.events:
         return reply.events
-    events = sse.parse(reply.events)
-    if usage_chunks.fits(events, request_body):
+    if usage_chunks.fits(sse.last(reply.events, 2), request_body):
         return reply.events
+    events = sse.parse(reply.events)
     if usage_chunks.wanted(request_body) and not usage_chunks.carried(events):
         events = _with_usage_chunk(events, reply)
     return usage_chunks.restream(events, request_body)

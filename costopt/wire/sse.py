@@ -63,6 +63,16 @@ def parse(data: bytes) -> list[Event]:
     return parser.feed(data) + parser.flush()
 
 
+def last(data: bytes, many: int) -> list[Event]:
+    """The last events of `data`, at most `many`, found from its end."""
+    if b"\r" in data:
+        return parse(data)[-many:]
+    start = len(data)
+    for _ in range(many + 1):
+        start = max(0, data.rfind(b"\n\n", 0, start))
+    return parse(data[start + 2 :] if start else data)
+
+
 def event(data: Json | bytes, name: str = "") -> bytes:
     """One event on the wire: `data` as JSON, or bytes as they are, one `data:` field per line."""
     payload = data if isinstance(data, bytes) else msgspec.json.encode(data)
@@ -86,16 +96,17 @@ def _any_blank_line(pending: bytearray, start: int) -> int:
 
 
 def _read(raw: bytes) -> Event:
-    if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
-        return Event(raw, "", raw[6:-2])  # nearly every event of the OpenAI APIs
-    return _fields(raw)
+    lines = raw.splitlines()
+    if len(lines) == 2 and raw.startswith(b"data: "):
+        return Event(raw, "", lines[0][6:])  # nearly every event of the OpenAI APIs
+    return _fields(raw, lines)
 
 
-def _fields(raw: bytes) -> Event:
+def _fields(raw: bytes, lines: list[bytes]) -> Event:
     name = ""
     data: list[bytes] = []
-    for line in raw.removeprefix(_BOM).splitlines():
-        field, _, value = line.partition(b":")
+    for line in lines:
+        field, _, value = line.removeprefix(_BOM).partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))
         elif field == b"event":

@@ -17,9 +17,10 @@ def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
     """Chat, completions, embeddings and responses. The prompt count holds the cached tokens, the output count
     the reasoning. `tier` is the answer's `service_tier`; `searches` counts web searches seen in the answer
     itself."""
-    read = record(usage.get("prompt_tokens_details") or usage.get("input_tokens_details"))
-    wrote = record(usage.get("completion_tokens_details") or usage.get("output_tokens_details"))
-    prompt = first_count(usage.get("prompt_tokens"), usage.get("input_tokens"))
+    get = usage.get
+    read = record(get("prompt_tokens_details") or get("input_tokens_details"))
+    wrote = record(get("completion_tokens_details") or get("output_tokens_details"))
+    prompt = count(get("prompt_tokens") or get("input_tokens"))
     cached = min(_cached(usage, read), prompt)
     written = min(_written(usage, read), prompt - cached)
     fresh = prompt - cached - written
@@ -58,7 +59,7 @@ def _written(usage: Json, details: Json) -> int:
 def _output(usage: Json, details: Json, prompt: int) -> tuple[int, int]:
     """Output and the reasoning in it. xAI counts reasoning beside the completion; its total gives that
     away."""
-    output = first_count(usage.get("completion_tokens"), usage.get("output_tokens"))
+    output = count(usage.get("completion_tokens") or usage.get("output_tokens"))
     reasoning = count(details.get("reasoning_tokens"))
     if reasoning and count(usage.get("total_tokens")) == prompt + output + reasoning:
         return output + reasoning, reasoning
@@ -76,7 +77,7 @@ def anthropic(usage: Json) -> Usage:
     """Messages. The input count excludes what was read from or written to the cache."""
     split = record(usage.get("cache_creation"))
     long = count(split.get("ephemeral_1h_input_tokens"))
-    written = first_count(usage.get("cache_creation_input_tokens"))
+    written = count(usage.get("cache_creation_input_tokens"))
     written = max(written, long + count(split.get("ephemeral_5m_input_tokens")))
     output = count(usage.get("output_tokens"))
     thinking = count(record(usage.get("output_tokens_details")).get("thinking_tokens"))

@@ -16,6 +16,9 @@ from costopt.wire.sse import event
 
 _NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
 
+_LAST_FIELD = b',"usage":null}\n\n'
+"""Before the closing brace it can only be a field of the chunk itself."""
+
 
 def wanted(request: Json) -> bool:
     return record(request.get("stream_options")).get("include_usage") is True
@@ -35,10 +38,10 @@ def restream(events: Sequence[Event], request: Json) -> bytes:
     return b"".join([edit(event) for event in events])
 
 
-def fits(events: Sequence[Event], request: Json) -> bool:
+def fits(ending: Sequence[Event], request: Json) -> bool:
     """Whether the recording is already what `request` wants, told from its last chunk: a usage chunk stands
     there and nowhere else."""
-    last = next(decoded(tuple(reversed(events[-3:]))), record(None))
+    last = next(decoded(tuple(reversed(ending))), record(None))
     return wanted(request) == ("usage" in last) and (not wanted(request) or bool(last.get("usage")))
 
 
@@ -63,6 +66,8 @@ def inserted(events: Sequence[Event], usage: Json) -> list[Event]:
 def _not_asked(recorded: Event) -> bytes:
     if b'"usage"' not in recorded.data:
         return recorded.raw
+    if recorded.raw.endswith(_LAST_FIELD):
+        return recorded.raw[: -len(_LAST_FIELD)] + b"}\n\n"
     chunk = decode(recorded.data)
     if "usage" not in chunk:
         return recorded.raw
