@@ -138,13 +138,20 @@ class Reader:
 
     def part(self, key: bytes) -> bytes:
         """The bytes with this sha256. Raises LedgerError where they were withheld."""
+        data = self.kept(key)
+        if data is None:
+            raise LedgerError(f"{self.folder}: this text was not kept (ledger content: hashed)")
+        return data
+
+    def kept(self, key: bytes) -> bytes | None:
+        """The same, None where it was withheld. Raises LedgerError where nothing has this hash."""
         for row in self.query("SELECT codec, body FROM parts WHERE hash = ?", key):
             if row["codec"] == WITHHELD:
-                raise LedgerError(f"{self.folder}: this text was not kept (ledger content: hashed)")
+                return None
             return self._unzip.decompress(row["body"]) if row["codec"] == ZSTD else bytes(row["body"])
         for segment in self.segments():
             if segment.holds(key):
-                return segment.part(key)
+                return segment.kept(key)
         raise LedgerError(f"{self.folder}: part {key.hex()[:12]} is missing")
 
     def segments(self) -> list[Segment]:

@@ -6,16 +6,18 @@ import sqlite3
 from collections import defaultdict
 from typing import TypeAlias
 
-from costopt.types import Record
+from costopt.types import Nano, Record, Usage
 from costopt.world.ledger import words
 
 DAY_NS = 86_400 * 10**9
 Key: TypeAlias = tuple[int, str, int]
 
-_COLUMNS = ("calls", "hits", "errors", "unpriced", "prompt", "cached", "output", "estimated", "cost")
+#: What is counted: `unpriced` calls spent an unknown sum, `priced` ones `cost` in all; tokens are those billed;
+#: `estimated` calls have token counts made here.
+COLUMNS = ("calls", "hits", "errors", "unpriced", "priced", "prompt", "cached", "output", "estimated", "cost")
 _UPSERT = (
-    f"INSERT INTO rollup(day, model, tagset, {', '.join(_COLUMNS)}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608
-    f" ON CONFLICT DO UPDATE SET {', '.join(f'{c} = {c} + excluded.{c}' for c in _COLUMNS)}"
+    f"INSERT INTO rollup(day, model, tagset, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * 13)})"  # noqa: S608
+    f" ON CONFLICT DO UPDATE SET {', '.join(f'{c} = {c} + excluded.{c}' for c in COLUMNS)}"
 )
 _UPSERT_SAVING = (
     "INSERT INTO rollup_savings(day, model, tagset, lever, basis, nano) VALUES (?,?,?,?,?,?)"
@@ -27,7 +29,7 @@ class Rollup:
     """Sums records in memory; `save` adds the sums to the tables."""
 
     def __init__(self) -> None:
-        self._sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0] * len(_COLUMNS))
+        self._sums: defaultdict[Key, list[int]] = defaultdict(lambda: [0] * len(COLUMNS))
         self._saved: defaultdict[tuple[int, str, int, str, str], int] = defaultdict(int)
 
     def add(self, record: Record, tagset: int) -> None:
@@ -44,14 +46,20 @@ class Rollup:
 
 
 def _counts(record: Record) -> tuple[int, ...]:
-    """One record in the order of `_COLUMNS`."""
-    billed = words.billed(record)
-    cost = record.receipt.cost if record.receipt else None
+    receipt = record.receipt
+    billed = words.billed(record.outcome, words.usage(record), receipt.attempts if receipt else ())
+    unpriced = words.unpriced(record.outcome, receipt)
+    return counts(record.outcome, unpriced, receipt.cost if receipt else None, billed)
+
+
+def counts(outcome: str, unpriced: bool, cost: Nano | None, billed: tuple[Usage, ...]) -> tuple[int, ...]:
+    """One call in the order of `COLUMNS`."""
     return (
         1,
-        record.outcome == "hit",
-        record.outcome == "error",
-        words.unpriced(record.outcome, record.receipt),
+        outcome == "hit",
+        outcome == "error",
+        unpriced,
+        cost is not None,
         sum(usage.prompt for usage in billed),
         sum(usage.cache_read for usage in billed),
         sum(usage.output for usage in billed),

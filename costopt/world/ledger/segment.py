@@ -125,12 +125,12 @@ class Segment:
     def holds(self, key: bytes) -> bool:
         return key in self._numbers
 
-    def part(self, key: bytes) -> bytes:
-        """The bytes with this sha256. Raises LedgerError where they were withheld or are damaged."""
+    def kept(self, key: bytes) -> bytes | None:
+        """The bytes with this sha256, None where they were withheld. Raises LedgerError where damaged."""
         at = self._numbers[key] - 1
         size = self._index.part_size[at]
         if size < 0:
-            raise LedgerError(f"{self.path}: this text was not kept (ledger content: hashed)")
+            return None
         start = self._index.part_start[at]
         data = self._frame(self._index.part_frame[at])[start : start + size]
         if digest(data) != key:
@@ -144,7 +144,7 @@ class Segment:
         if list(self.facts()) != list(facts):
             raise LedgerError(f"{self.path}: does not hold the calls it was given")
         for key, data in parts.items():
-            if not self.holds(key) or (data is not None and self.part(key) != data):
+            if not self.holds(key) or self.kept(key) != data:
                 raise LedgerError(f"{self.path}: does not hold the texts it was given")
 
     def checksum(self) -> bytes:
@@ -211,7 +211,7 @@ def write(path: Path, facts: list[Fact], parts: Mapping[bytes, bytes | None]) ->
     """Write a new file with these calls and all parts they name (None: withheld), and fsync it."""
     dictionary = _train([data for data in parts.values() if data])
     numbers = {key: i for i, key in enumerate(parts, 1)}
-    with path.open("xb") as file:
+    with open(path, "xb", opener=_private) as file:  # noqa: PTH123  # Path.open takes no opener
         out = _Frames(file, dictionary)
         places = list(_place_parts(out, parts.values()))
         fact_frames = list(_place_facts(out, [_keep(fact, numbers) for fact in facts]))
@@ -231,6 +231,10 @@ def write(path: Path, facts: list[Fact], parts: Mapping[bytes, bytes | None]) ->
         out.finish(msgspec.msgpack.encode(index))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 class _Frames:

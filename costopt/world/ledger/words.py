@@ -65,10 +65,8 @@ def unpriced(outcome: str, receipt: Receipt | None) -> bool:
     return receipt.cost is None if receipt else outcome in ("ok", "left")
 
 
-def billed(record: Record) -> tuple[Usage, ...]:
+def billed(outcome: str, answer: Usage | None, attempts: tuple[Receipt, ...]) -> tuple[Usage, ...]:
     """Usage a provider billed: none for a hit or a refusal, else the answer's and that of unused attempts."""
-    if record.outcome in ("hit", "refused"):
+    if outcome in ("hit", "refused"):
         return ()
-    attempts = record.receipt.attempts if record.receipt else ()
-    answer = usage(record)
     return (*((answer,) if answer else ()), *(attempt.usage for attempt in attempts))

@@ -1,0 +1,210 @@
+"""Moves old calls out of SQLite into compressed segment files that report, explain and replay still read.
+
+A segment is written aside, fsynced, read back and compared, renamed into place, and only then one transaction
+registers it and deletes its calls. So a crash at any point loses nothing and counts nothing twice: a file nobody
+registered is removed by the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Generator, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from msgspec import Struct
+
+from costopt.errors import LedgerError
+from costopt.world.ledger import schema, segment
+from costopt.world.ledger.parts import digest, unpack
+from costopt.world.ledger.read import Reader
+from costopt.world.ledger.words import Fact
+
+#: Calls in one file; bounds the memory of a run.
+SEGMENT_CALLS = 20_000
+_LIVE_PARTS = "SELECT n, shape, refs, reply_body, reply_events FROM facts WHERE n > ?"
+_MOVE = """
+INSERT INTO meta VALUES ('archiving', 1);
+DELETE FROM savings WHERE call IN (SELECT n FROM temp.moved);
+DELETE FROM decisions WHERE call IN (SELECT n FROM temp.moved);
+DELETE FROM facts WHERE n IN (SELECT n FROM temp.moved);
+DELETE FROM meta WHERE key = 'archiving';
+"""
+_SWEEP = """
+INSERT INTO meta VALUES ('archiving', 1);
+DELETE FROM parts WHERE id NOT IN (SELECT id FROM temp.live);
+DELETE FROM meta WHERE key = 'archiving';
+UPDATE meta SET value = value + 1 WHERE key = 'epoch';
+"""
+
+
+class Archived(Struct, frozen=True):
+    """What one run moved: `calls` archived, `parts` (messages, answers) no longer in SQLite; sizes of the folder."""
+
+    calls: int
+    parts: int
+    bytes_before: int
+    bytes_after: int
+
+
+def run(folder: Path, older_than_s: float, now_ns: int, *, segment_calls: int = SEGMENT_CALLS) -> Archived:
+    """Archive the calls that started more than `older_than_s` before `now_ns`.
+
+    Raises LedgerError: no ledger, not readable, or another run is going on. Others may read and write meanwhile.
+    """
+    schema.connect_to_read(folder).close()
+    with _alone(folder), contextlib.closing(schema.connect(folder)) as db:
+        before = _bytes(folder)
+        _remove_strays(folder, db)
+        cutoff = now_ns - int(older_than_s * 1e9)
+        calls = 0
+        while moved := _move_some(folder, db, cutoff, segment_calls, now_ns):
+            calls += moved
+        parts = _sweep(db)
+        _give_back(db)
+        return Archived(calls, parts, before, _bytes(folder))
+
+
+def _move_some(folder: Path, db: sqlite3.Connection, cutoff: int, limit: int, now_ns: int) -> int:
+    """Move up to `limit` of the oldest calls into one segment; how many they were."""
+    with Reader(folder) as reader:
+        facts = list(islice(reader.live(until=cutoff), limit))
+        if not facts:
+            return 0
+        parts = {key: reader.kept(key) for key in _keys(facts)}
+    path = folder / "segments" / _name(facts)
+    checksum = _write(path, facts, parts)
+    _commit(db, path, facts, checksum, now_ns)
+    return len(facts)
+
+
+def _keys(facts: Iterable[Fact]) -> Iterator[bytes]:
+    """Parts in the order they go to the file: like beside like compresses best."""
+    facts = list(facts)
+    for fact in facts:
+        yield fact.shape
+        for group in fact.parts:
+            yield from group
+    for fact in facts:
+        yield from (key for key in (fact.reply_body, fact.reply_events) if key)
+
+
+def _name(facts: list[Fact]) -> str:
+    return f"{facts[0].started // 10**9}-{digest(chr(0).join(f.id for f in facts).encode()).hex()[:16]}.seg"
+
+
+def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None]) -> bytes:
+    """Put a whole, verified file at `path`; its checksum."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    aside = path.with_suffix(".tmp")
+    try:
+        segment.write(aside, facts, parts)
+        with contextlib.closing(segment.Segment(aside)) as made:
+            made.verify(facts, parts)
+            checksum = made.checksum()
+        aside.replace(path)
+    except OSError as error:
+        raise LedgerError(f"{path.parent}: cannot hold archived calls: {error.strerror}") from error
+    finally:
+        aside.unlink(missing_ok=True)
+    _sync(path.parent)
+    return checksum
+
+
+def _commit(db: sqlite3.Connection, path: Path, facts: list[Fact], checksum: bytes, now_ns: int) -> None:
+    db.executescript("CREATE TEMP TABLE IF NOT EXISTS moved(n INTEGER PRIMARY KEY); DELETE FROM temp.moved;")
+    with _transaction(db):
+        find = "INSERT INTO temp.moved SELECT n FROM facts WHERE id = ?"
+        db.executemany(find, [(fact.id,) for fact in facts])
+        (found,) = db.execute("SELECT count(*) FROM temp.moved").fetchone()
+        if found != len(facts):
+            raise LedgerError(f"{path}: the ledger changed while it was archived; nothing was deleted, run again")
+        row = (path.name, len(facts), facts[0].started, facts[-1].started, path.stat().st_size, checksum, now_ns)
+        db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        _each(db, _MOVE)
+
+
+def _sweep(db: sqlite3.Connection) -> int:
+    """Delete the parts that no live call names; how many they were."""
+    db.executescript("CREATE TEMP TABLE IF NOT EXISTS live(id INTEGER PRIMARY KEY); DELETE FROM temp.live;")
+    last = _mark(db, 0)  # the long scan, while others write; calls that come meanwhile are marked under the lock
+    with _transaction(db):
+        _mark(db, last)
+        (before,) = db.execute("SELECT count(*) FROM parts").fetchone()
+        _each(db, _SWEEP)
+        (after,) = db.execute("SELECT count(*) FROM parts").fetchone()
+    return int(before - after)
+
+
+def _mark(db: sqlite3.Connection, after: int) -> int:
+    """Mark the parts of live calls numbered above `after`; the highest number seen."""
+    rows = db.execute(_LIVE_PARTS, (after,)).fetchall()
+    for n, shape, refs, body, events in rows:
+        after = max(after, n)
+        used = {shape, body, events, *(part for group in unpack(refs) for part in group)} - {None}
+        db.executemany("INSERT OR IGNORE INTO temp.live VALUES (?)", [(part,) for part in used])
+    return after
+
+
+def _give_back(db: sqlite3.Connection) -> None:
+    """Return free pages to the file system; readers in the way only postpone it."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        # a script, as `execute` steps a pragma without columns only once and frees one page
+        db.executescript("PRAGMA incremental_vacuum")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _remove_strays(folder: Path, db: sqlite3.Connection) -> None:
+    """Files a crashed run left unregistered: their calls are still in SQLite."""
+    known = {name for (name,) in db.execute("SELECT name FROM segments")}
+    for path in (folder / "segments").glob("*"):
+        if path.suffix in (".seg", ".tmp") and path.name not in known:
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Generator[None]:
+    """Hold a lock that a killed process gives back: an SQLite file nobody writes to."""
+    lock = sqlite3.connect(folder / "archive.lock", timeout=0, isolation_level=None)
+    try:
+        (folder / "archive.lock").chmod(0o600)
+        lock.execute("BEGIN EXCLUSIVE")
+        yield
+    except sqlite3.OperationalError as error:
+        raise LedgerError(f"{folder}: cannot archive now: {error} (is another run going on?)") from error
+    finally:
+        lock.close()
+
+
+@contextlib.contextmanager
+def _transaction(db: sqlite3.Connection) -> Generator[None]:
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _each(db: sqlite3.Connection, script: str) -> None:
+    # executescript would commit the transaction first
+    for statement in script.strip().split(";\n"):
+        db.execute(statement)
+
+
+def _sync(folder: Path) -> None:
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

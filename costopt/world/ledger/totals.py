@@ -1,0 +1,103 @@
+"""Sums over a span of time, by day, model or tag: whole days from the rollups, the rest of a day from its calls."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from costopt.types import Nano
+from costopt.world.ledger import words
+from costopt.world.ledger.read import Reader
+from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts
+from costopt.world.ledger.words import Fact
+
+Group: TypeAlias = tuple[str, ...]
+#: The last whole day that fits SQLite's integers, in the year 2262.
+FOREVER = DAY_NS * 106_751
+
+
+class Sums:
+    """Sums of one group: `counts` by name (`rollup.COLUMNS`), `saved` by (lever, basis)."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = dict.fromkeys(COLUMNS, 0)
+        self.saved: defaultdict[tuple[str, str], Nano] = defaultdict(int)
+
+    def count(self, values: Iterable[int]) -> None:
+        for name, value in zip(COLUMNS, values, strict=True):
+            self.counts[name] += value
+
+    def save(self, lever: str, basis: str, nano: Nano) -> None:
+        self.saved[lever, basis] += nano
+
+    def add(self, other: Sums) -> None:
+        self.count(other.counts.values())
+        for (lever, basis), nano in other.saved.items():
+            self.save(lever, basis, nano)
+
+    def add_fact(self, fact: Fact) -> None:
+        billed = words.billed(fact.outcome, fact.usage, fact.attempts)
+        self.count(counts(fact.outcome, fact.unpriced, fact.cost, billed))
+        for saving in fact.savings:
+            self.save(saving.lever, saving.basis, saving.nano)
+
+
+def totals(reader: Reader, by: Sequence[str], since: int, until: int) -> dict[Group, Sums]:
+    """Sums of the calls started in [since, until) ns, keyed by the values of `by`; an absent tag is "".
+
+    `by` holds any of "day", "model" and "tag:<name>"; ValueError for anything else.
+    """
+    columns = [_column(name) for name in by]
+    groups: defaultdict[Group, Sums] = defaultdict(Sums)
+    first, last = -(-since // DAY_NS), until // DAY_NS
+    edges = [(since, until)]
+    if first < last:
+        _add_days(reader, by, columns, (first, last), groups)
+        edges = [(since, first * DAY_NS), (last * DAY_NS, until)]
+    for start, end in edges:
+        for fact in reader.facts(start, end) if start < end else ():
+            groups[_group(fact, by)].add_fact(fact)
+    return dict(groups)
+
+
+def _add_days(
+    reader: Reader, by: Sequence[str], columns: list[str], days: tuple[int, int], groups: defaultdict[Group, Sums]
+) -> None:
+    width, args = len(columns), (*_tags(by), *days)
+    keys = "".join(f"{column}, " for column in columns)
+    places = [str(i + 1) for i in range(width)]
+    sums = ", ".join(f"sum(r.{name})" for name in COLUMNS)
+    where = "WHERE r.day >= ? AND r.day < ? GROUP BY "
+    for row in reader.query(f"SELECT {keys}{sums} FROM rollup r {where}{', '.join(places) or 'NULL'}", *args):
+        groups[tuple(row[:width])].count(row[width:])
+    places += ["r.lever", "r.basis"]
+    saved = f"SELECT {keys}r.lever, r.basis, sum(r.nano) FROM rollup_savings r {where}{', '.join(places)}"
+    for row in reader.query(saved, *args):
+        groups[tuple(row[:width])].save(*row[width:])
+
+
+def _column(name: str) -> str:
+    """SQL for one value of `by`; a tag's name is bound as a parameter, never written into it."""
+    if name == "day":
+        return "date(r.day * 86400, 'unixepoch')"
+    if name == "model":
+        return "r.model"
+    if name.startswith("tag:") and name != "tag:":
+        return "coalesce((SELECT value FROM tags WHERE name = ? AND tagset = r.tagset), '')"
+    raise ValueError(f"by {name!r}: write day, model or tag:<name>")
+
+
+def _tags(by: Sequence[str]) -> list[str]:
+    return [name.removeprefix("tag:") for name in by if name.startswith("tag:")]
+
+
+def _group(fact: Fact, by: Sequence[str]) -> Group:
+    return tuple(_value(fact, name) for name in by)
+
+
+def _value(fact: Fact, name: str) -> str:
+    if name == "day":
+        return datetime.fromtimestamp(fact.started // 10**9, UTC).date().isoformat()
+    return fact.served if name == "model" else fact.tags.get(name.removeprefix("tag:"), "")
