@@ -1,0 +1,39 @@
+"""`python -m benchmarks [NAME] [--data PATH] [--json]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+NAMES = {
+    "import": "CPU time of `import costopt`, and what it loads and opens",
+    "hit": "a cache hit in memory and on disk, over the same client without costopt",
+    "miss": "a miss with cache, ledger and prices on, over the same client without costopt",
+    "peers": "the same call through costopt, litellm.acompletion and litellm.Router",
+    "record": "what recording a call costs its caller",
+    "stream": "the first and each later chunk of a stream, over the same client without costopt",
+    "concurrency": "10,000 concurrent async calls on a loopback server",
+    "clients": "requests of real SDKs and frameworks, byte for byte through the transport",
+    "demo": "the demo's saving, twice, to the nano-dollar",
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=sorted(NAMES))
+    parser.add_argument("--data", type=Path, help="material of the form the benchmark's docstring names")
+    parser.add_argument("--json", action="store_true", help="print only the JSON line")
+    asked = parser.parse_args()
+    if asked.name is None:
+        for name, what in NAMES.items():
+            print(f"{name:<12} {what}")
+        return 0
+    report = import_module(f"benchmarks.bench_{asked.name}").run(asked.data)
+    report.print(as_json=asked.json)
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

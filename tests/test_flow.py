@@ -1,0 +1,297 @@
+"""What each layer decides, seen through the whole pipeline with a scripted world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from scripted import MODEL, World, answer, request, serve
+
+from costopt import effects as ask
+from costopt.errors import BudgetExceeded, NoModel, PromptTooLong, UnknownPrice, UpstreamError
+from costopt.policy import Batch, Budget, Cache, Cascade, Limit, Model, Policy, Retry, Route, Trim
+from costopt.types import Control, Reply, Request
+
+DOLLAR = 10**9
+SMALL, LARGE = "openai/gpt-4o-mini", "openai/gpt-4o"
+LADDER = (Model(SMALL, "small"), Model(LARGE, "large"))
+
+
+def policy(**blocks: Any) -> Policy:
+    return Policy(name="test", **blocks)
+
+
+def test_observe_calls_once_and_sends_the_callers_own_bytes() -> None:
+    world = World()
+    sent = request()
+    reply = serve(sent, policy(), world)
+    assert world.steps == ["Now", "Call", "Now", "Write"]
+    assert world.calls[0].raw is sent.raw
+    assert reply.receipt is not None
+    assert reply.receipt.cost == 12 * 150 + 3 * 600  # $0.15 and $0.60 a million tokens
+    assert reply.receipt.savings == ()
+
+
+def test_a_repeat_is_answered_from_the_cache_and_saves_what_the_call_had_cost() -> None:
+    world = World()
+    first = serve(request(), policy(cache=Cache()), world)
+    again = serve(request(), policy(cache=Cache()), world)
+    assert len(world.calls) == 1
+    assert first.receipt is not None
+    assert again.receipt is not None
+    assert again.receipt.cost == 0
+    assert [(s.lever, s.nano, s.basis) for s in again.receipt.savings] == [("cache", first.receipt.cost, "derived")]
+    assert again.usage == first.usage
+    assert [record.outcome for record in world.records] == ["ok", "hit"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        (answer(), True),
+        (answer(finish="length"), False),
+        (answer(finish="content_filter"), False),
+        (answer(finish="tool_calls"), False),
+        (answer(""), False),
+        (answer("  \n"), False),
+    ],
+)
+def test_only_complete_answers_are_kept(reply: Reply, kept: bool) -> None:
+    world = World(lambda _: reply)
+    serve(request(), policy(cache=Cache()), world)
+    assert bool(world.entries) is kept
+
+
+def test_errors_are_never_kept() -> None:
+    def refusing(_: Request) -> Reply:
+        raise UpstreamError(Reply(status=429))
+
+    world = World(refusing)
+    with pytest.raises(UpstreamError):
+        serve(request(), policy(cache=Cache()), world)
+    assert world.entries == {}
+
+
+def test_a_caller_can_bypass_or_refresh_the_cache() -> None:
+    world = World()
+    rules = policy(cache=Cache())
+    serve(request(), rules, world)
+    serve(msgspec.structs.replace(request(), control=Control("off")), rules, world)
+    assert len(world.calls) == 2
+    world.call = lambda _: answer("Lyon")
+    serve(msgspec.structs.replace(request(), control=Control("refresh")), rules, world)
+    assert len(world.calls) == 3
+    assert b"Lyon" in serve(request(), rules, world).body
+
+
+def test_a_tenant_never_gets_anothers_answer() -> None:
+    world = World()
+    for tenant in ("a", "b"):
+        serve(msgspec.structs.replace(request(), tenant=tenant), policy(cache=Cache()), world)
+    assert len(world.calls) == 2
+
+
+def test_followers_get_the_leaders_answer_and_pay_nothing() -> None:
+    leader, world = World(), World()
+    serve(request(), policy(cache=Cache()), leader)
+    entry = next(iter(leader.entries.values()))
+    world.perform = _joining(world, entry)  # type: ignore[method-assign]
+    reply = serve(request(), policy(cache=Cache()), world)
+    assert reply.tier == "flight"
+    assert reply.receipt is not None
+    assert reply.receipt.cost == 0
+    assert reply.receipt.savings[0].lever == "share"
+    assert world.calls == []
+
+
+def test_after_two_failed_leaders_a_follower_goes_alone() -> None:
+    world = World()
+    world.perform = _joining(world, None)  # type: ignore[method-assign]
+    serve(request(), policy(cache=Cache()), world)
+    assert world.steps.count("Join") == 2
+    assert len(world.calls) == 1
+
+
+def _joining(world: World, entry: Any) -> Any:
+    perform = World.perform
+
+    def joining(effect: Any) -> Any:
+        answer = perform(world, effect)
+        return entry if isinstance(effect, ask.Join) else answer
+
+    return joining
+
+
+def test_auto_picks_the_small_model_and_counts_the_saving_against_the_strongest() -> None:
+    world = World()
+    rules = policy(models=LADDER, route=Route())
+    reply = serve(request(model="auto"), rules, world)
+    assert world.calls[0].model == "gpt-4o-mini"
+    assert world.calls[0].body["model"] == "gpt-4o-mini"
+    assert reply.receipt is not None
+    before = 12 * 2500 + 3 * 10_000
+    assert reply.receipt.cost is not None
+    assert reply.receipt.savings[0].nano == before - reply.receipt.cost
+    assert reply.receipt.savings[0].basis == "estimated"
+
+
+def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> None:
+    world = World(lambda sent: answer("not json" if sent.model == "gpt-4o-mini" else '{"city": "Paris"}'))
+    rules = policy(models=LADDER, route=Route(cascade=Cascade("json")))
+    reply = serve(request(model="auto"), rules, world)
+    assert [sent.model for sent in world.calls] == ["gpt-4o-mini", "gpt-4o"]
+    assert world.calls[0].hold
+    assert not world.calls[1].hold
+    assert reply.receipt is not None
+    small, large = 12 * 150 + 3 * 600, 12 * 2500 + 3 * 10_000
+    assert reply.receipt.cost == small + large
+    assert [(s.lever, s.nano) for s in reply.receipt.savings] == [("route", -small)]
+
+
+def test_no_model_that_can_is_refused_before_anything_is_paid() -> None:
+    world = World()
+    with pytest.raises(NoModel):
+        serve(request("word " * 300_000, model="auto"), policy(models=LADDER, route=Route()), world)
+    assert world.calls == []
+    assert world.records[0].outcome == "refused"
+
+
+def test_a_full_budget_refuses_before_anything_is_paid() -> None:
+    world = World()
+    world.room = 1
+    with pytest.raises(BudgetExceeded):
+        serve(request(), policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    assert world.calls == []
+    assert [record.outcome for record in world.records] == ["refused"]
+
+
+def test_a_full_budget_downgrades_where_the_policy_says_so() -> None:
+    world = World()
+    rules = policy(
+        models=LADDER,
+        route=Route(strategy="strongest"),
+        budgets=(Budget(DOLLAR, "day", on_exceed="downgrade"),),
+    )
+    world.room = 20_000_000  # room for gpt-4o-mini's worst case ($0.0098), not for gpt-4o's ($0.16)
+    serve(request(model="auto"), rules, world)
+    assert [sent.model for sent in world.calls] == ["gpt-4o-mini"]
+
+
+def test_an_unknown_price_trips_the_budget() -> None:
+    world = World()
+    with pytest.raises(UnknownPrice):
+        serve(request(model="nobody-knows-me"), policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    rules = policy(budgets=(Budget(DOLLAR, "day", on_unknown_price="allow"),))
+    world.call = lambda _: answer(model="nobody-knows-me")
+    reply = serve(request(model="nobody-knows-me"), rules, world)
+    assert reply.receipt is not None
+    assert reply.receipt.cost is None
+
+
+def test_the_truth_is_settled_not_the_worst_case() -> None:
+    world = World()
+    serve(request(), policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    assert world.spent == 12 * 150 + 3 * 600
+    reserve = next(effect for effect in world.trace if isinstance(effect, ask.Reserve))
+    assert reserve.nano > world.spent
+
+
+def test_retry_happens_in_one_place_and_never_after_a_part_was_seen() -> None:
+    failures = [UpstreamError(Reply(status=500)), UpstreamError(Reply(status=429), retry_after_s=3.0)]
+
+    def flaky(_: Request) -> Reply:
+        if failures:
+            raise failures.pop(0)
+        return answer()
+
+    world = World(flaky)
+    serve(request(), policy(retry=Retry(attempts=3)), world)
+    assert len(world.calls) == 3
+    pauses = [effect.seconds for effect in world.trace if isinstance(effect, ask.Sleep)]
+    assert pauses == [0.5 * 1.125, 3.0 * 1.125]
+
+    failures[:] = [UpstreamError(None, ConnectionError(), partial=answer())] * 2
+    with pytest.raises(UpstreamError):
+        serve(request(), policy(retry=Retry(attempts=3)), world)
+    assert len(world.calls) == 4
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_the_callers_own_mistakes_are_not_retried(status: int) -> None:
+    def refusing(_: Request) -> Reply:
+        raise UpstreamError(Reply(status=status))
+
+    world = World(refusing)
+    with pytest.raises(UpstreamError):
+        serve(request(), policy(retry=Retry(attempts=3)), world)
+    assert len(world.calls) == 1
+
+
+def test_each_attempt_waits_for_the_limit_and_a_429_closes_the_gate() -> None:
+    failures = [UpstreamError(Reply(status=429), retry_after_s=2.0)]
+
+    def flaky(_: Request) -> Reply:
+        if failures:
+            raise failures.pop()
+        return answer()
+
+    world = World(flaky)
+    serve(request(), policy(retry=Retry(attempts=2), limits=(Limit("openai", requests=5),)), world)
+    assert world.steps.count("Admit") == 2
+    assert [effect.seconds for effect in world.trace if isinstance(effect, ask.Cool)] == [2.0]
+    assert [effect.tokens for effect in world.trace if isinstance(effect, ask.Correct)] == [0, 15]
+
+
+def test_trim_brings_the_prompt_under_budget_and_says_what_it_assumed() -> None:
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Sum up the log."}]
+    for turn in range(40):
+        messages.append({"role": "assistant", "content": f"step {turn} " * 50})
+        messages.append({"role": "user", "content": f"go on with {turn}"})
+    world = World()
+    sent = request(messages=messages)
+    reply = serve(sent, policy(trim=Trim(budget=1000, keep=500)), world)
+    trimmed = world.calls[0].body["messages"]
+    assert trimmed[:2] == messages[:2]
+    assert trimmed[-1] == messages[-1]
+    assert len(trimmed) < len(messages)
+    assert reply.receipt is not None
+    assert [(s.lever, s.basis) for s in reply.receipt.savings] == [("trim", "assumed")]
+    assert len(sent.body["messages"]) == len(messages), "the caller's own list is untouched"
+
+
+def test_a_prompt_that_cannot_fit_is_refused_before_anything_is_paid() -> None:
+    world = World()
+    with pytest.raises(PromptTooLong):
+        serve(request("word " * 5000), policy(trim=Trim(budget=1000, keep=500)), world)
+    assert world.calls == []
+
+
+def test_embeddings_of_several_callers_become_one_call() -> None:
+    world = World()
+    sent = request(api="embeddings", model="text-embedding-3-small", input=["a"])
+    serve(sent, policy(batch=Batch(max_size=8)), world)
+    gather = next(effect for effect in world.trace if isinstance(effect, ask.Gather))
+    assert (gather.size, gather.max_size) == (1, 8)
+
+
+def test_decisions_are_noted_in_order() -> None:
+    world = World()
+    rules = policy(cache=Cache(), models=LADDER, route=Route(), trim=Trim(budget=32_000, keep=16_000))
+    serve(request(model="auto"), rules, world)
+    layers = [decision.layer for decision in world.records[0].request.notes]
+    assert layers == ["cache", "route", "cache"]
+
+
+def test_usage_the_provider_did_not_send_is_counted_and_says_so() -> None:
+    bare = msgspec.json.decode(answer("Paris").body)
+    del bare["usage"]
+    from costopt import wire
+
+    world = World(lambda _: wire.read_body("chat", 200, (), msgspec.json.encode(bare)))
+    reply = serve(request(), policy(), world)
+    assert reply.receipt is not None
+    assert reply.receipt.usage.estimated
+    assert reply.receipt.usage.output == 1
+    assert reply.receipt.cost is not None
+    assert reply.receipt.model == MODEL
