@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from costopt.decide.tokens import TokenCounter
 from costopt.errors import Closed
 from costopt.flow import Handler, compose
 from costopt.plan import Plan
@@ -16,6 +15,7 @@ from costopt.policy import Policy
 from costopt.policyfile import load
 from costopt.world.live import World
 from costopt.world.pricemap import load as load_prices
+from costopt.world.tokenizers import counter
 
 if TYPE_CHECKING:
     from costopt.effects import Flow
@@ -38,7 +38,7 @@ class Optimizer:
     def __init__(self, policy: PolicyLike = None, *, ledger: str | Path | None = None, reload: bool = False) -> None:
         self.policy = load(policy)
         self.world = World(self.policy, _folder(self.policy, ledger))
-        self._counter = TokenCounter()
+        self._counter = counter()
         self._handler = self._compose(self.policy)
         self._watcher = _watch(policy, self.policy) if reload else None
         self._closed = False

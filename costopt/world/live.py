@@ -18,8 +18,9 @@ from msgspec.structs import replace
 
 from costopt import effects as ask
 from costopt.effects import Effect, Work
+from costopt.errors import LedgerError
 from costopt.policy import Policy
-from costopt.types import Entry, Reply, Request, Tier
+from costopt.types import Entry, Reply, Request
 from costopt.world.clock import Clock
 from costopt.world.disk import DiskCache
 from costopt.world.flight import Flight
@@ -102,22 +103,30 @@ class World:
     @cached_property
     def ledger(self) -> Ledger | None:
         rules = self.policy.ledger
-        return Ledger(self.folder, rules.content) if rules and self.folder else None
+        if rules is None or self.folder is None:
+            return None
+        ledger = Ledger(self.folder, rules.content)
+        if self.policy.strict:
+            ledger.open()
+        return ledger
 
     def close(self) -> None:
         """Write what waits, then leave no thread and no file descriptor behind."""
         self.writer.close()
-        for name in ("executor", "disk", "wallet", "ledger"):
+        self.flight.close()
+        for name in ("gatherer", "limiter", "disk", "wallet", "ledger", "memory"):
             part: Any = self.__dict__.get(name)
             if part is not None:
-                part.shutdown() if name == "executor" else part.close()
+                part.close()
+        if "executor" in self.__dict__:
+            self.executor.shutdown()
         self.clock.close()
 
     def _lookup(self, effect: ask.Lookup) -> Entry | Work[Entry | None] | None:
         now = self.clock.now()
         entry = self.memory.get(effect.key, now)
         if entry is not None:
-            return _found(entry, "memory")
+            return entry
         if effect.near or self.disk is None:
             return None
         return Work(partial(self._from_disk, self.disk, effect.key, now))
@@ -127,7 +136,7 @@ class World:
         if entry is None:
             return None
         self.memory.put(key, entry)
-        return _found(entry, "disk")
+        return replace(entry, reply=replace(entry.reply, tier="disk"))
 
     def _store(self, effect: ask.Store) -> None:
         self.memory.put(effect.key, effect.entry)
@@ -135,6 +144,8 @@ class World:
             self.writer.put(self.disk.put_many, (effect.key, effect.entry))
 
     def _write(self, effect: ask.Write) -> None:
+        if self.policy.strict and self.writer.lost:
+            raise LedgerError(f"not everything could be written: {dict(self.writer.lost)}")
         ledger = self._guarded("ledger", lambda: self.ledger)
         if ledger is not None:
             self.writer.put(ledger.write, effect.record)
@@ -153,7 +164,3 @@ class World:
                 self._warned.add(what)
                 _log.warning("costopt: %s is off: %s: %s", what, type(trouble).__name__, trouble)
             return None
-
-
-def _found(entry: Entry, tier: Tier) -> Entry:
-    return replace(entry, reply=replace(entry.reply, tier=tier))
