@@ -26,7 +26,8 @@ _TIER_KEYS = {"batch": "batches", "fast": "priority"}
 
 
 class Rates(Struct, frozen=True):
-    """Unit prices of one call in 1e-24 USD, all resolved; None is unknown. Field order is that of `counts`."""
+    """Unit prices of one call in 1e-24 USD, all resolved; None is unknown. Fields in the order of
+    `counts`."""
 
     input: Fine | None = None
     output: Fine | None = None
