@@ -18,7 +18,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from costopt.types import Reply
@@ -28,8 +29,28 @@ class CostoptError(Exception):
     """Base of all errors below."""
 
 
+class Problem(NamedTuple):
+    """One thing wrong in a policy. `line` counts from 1, 0 is none; `key` is dotted (`cache.ttl`)."""
+
+    file: str
+    line: int
+    key: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        middle = f"{self.key}: " if self.key else ""
+        return f"{place}: {middle}{self.message}" + (f" — {self.hint}" if self.hint else "")
+
+
 class PolicyError(CostoptError, ValueError):
-    """A policy that cannot be loaded; the message holds `file:line: key: what is wrong (what to write)`."""
+    """A policy that cannot be loaded. `problems` are all of them in file order, and the message holds
+    one per line: `file:line: key: what is wrong — what to write`."""
+
+    def __init__(self, problems: str | Sequence[Problem]) -> None:
+        super().__init__(problems if isinstance(problems, str) else "\n".join(map(str, problems)))
+        self.problems: tuple[Problem, ...] = () if isinstance(problems, str) else tuple(problems)
 
 
 class UnsupportedClient(CostoptError, TypeError):

@@ -1,0 +1,204 @@
+"""What a value in the file may be. Each `Kind` reads a node and describes itself as JSON schema.
+
+A kind that cannot read logs why and returns `BAD`, so that the reading goes on and every problem is named.
+`SKIP` means: valid, and says nothing (a lever that is off).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from costopt.policyfile import units
+from costopt.policyfile.tree import FLAGS, Log, Node
+from costopt.types import Json
+
+
+class Mark(Enum):
+    BAD = "bad"
+    SKIP = "skip"
+
+
+BAD, SKIP = Mark.BAD, Mark.SKIP
+
+
+class Kind(Protocol):
+    def read(self, node: Node, key: str, log: Log) -> Any: ...
+
+    def schema(self) -> Json: ...
+
+
+class Scalar(Struct, frozen=True):
+    """Text read by one of the `units` readers."""
+
+    parse: Callable[[str], Any]
+    pattern: str
+    example: str
+    plain_numbers: bool = False
+    zero: bool = False
+    at_least: int | None = None
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind not in ("number", "text"):
+            return bad(log, node, key, f"{node.said} is not allowed here", f"write {self.example}")
+        try:
+            value = self.parse(node.text.replace("_", "") if node.kind == "number" else node.text)
+        except units.Wrong as wrong:
+            return bad(log, node, key, str(wrong), wrong.hint)
+        if self.at_least is not None and value < self.at_least:
+            return bad(log, node, key, f"{node.text} is too small", f"write at least {self.at_least}")
+        return value
+
+    def schema(self) -> Json:
+        text: Json = {"type": "string", "pattern": self.pattern, "examples": [self.example]}
+        if self.plain_numbers:
+            return {"anyOf": [{"type": "integer", "minimum": self.at_least or 0}, text]}
+        return {"anyOf": [{"const": 0}, text]} if self.zero else text
+
+
+DURATION = Scalar(units.duration, units.DURATION, "30s", zero=True)
+SIZE = Scalar(units.size, units.SIZE, "256MB", zero=True)
+COUNT = Scalar(units.count, units.COUNT, "32k", plain_numbers=True)
+POSITIVE = Scalar(units.count, units.COUNT, "32k", plain_numbers=True, at_least=1)
+RATE = Scalar(units.rate, units.RATE, "500/min")
+MONEY = Scalar(units.money, units.MONEY, "$0.50")
+SPEND = Scalar(units.spend, units.SPEND, "$5/day")
+
+
+class Share(Struct, frozen=True):
+    """A number from 0 to 1."""
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind == "number" and 0 <= float(node.text.replace("_", "")) <= 1:
+            return float(node.text)
+        return bad(log, node, key, f"{node.said} is not a share", "write a number from 0 to 1, such as 0.02")
+
+    def schema(self) -> Json:
+        return {"type": "number", "minimum": 0, "maximum": 1}
+
+
+class Flag(Struct, frozen=True):
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind == "flag":
+            return FLAGS[node.text]
+        return bad(
+            log, node, key, f"{node.said} is neither true nor false", "write true or false, without quotes"
+        )
+
+    def schema(self) -> Json:
+        return {"type": "boolean"}
+
+
+class Text(Struct, frozen=True):
+    """A word or a line; `pattern` must match all of it, `what` and `example` say it to a person."""
+
+    what: str
+    example: str
+    pattern: str = r"\S(.*\S)?"
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind == "text" and re.fullmatch(self.pattern, node.text):
+            return node.text
+        return bad(log, node, key, f"{node.said} is not {self.what}", f"write {self.example}")
+
+    def schema(self) -> Json:
+        return {"type": "string", "pattern": f"^{self.pattern}$", "examples": [self.example]}
+
+
+class Choice(Struct, frozen=True):
+    """One of `words`; those in `later` are planned and refused for now."""
+
+    words: tuple[str, ...]
+    later: tuple[str, ...] = ()
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.text in self.words and node.kind in ("text", "flag"):
+            return node.text
+        if node.text in self.later:
+            return bad(log, node, key, f"{node.text} is not available yet", f"write {said(self.words)}")
+        return bad(log, node, key, f"{node.said} is not known here", suggest(node.text, self.words))
+
+    def schema(self) -> Json:
+        return {"enum": list(self.words)}
+
+
+class Off(Struct, frozen=True):
+    """`inner`, or `off`, which reads as `value`."""
+
+    inner: Kind
+    value: Any = None
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind == "flag" and not FLAGS[node.text]:
+            return self.value
+        return self.inner.read(node, key, log)
+
+    def schema(self) -> Json:
+        return {"anyOf": [self.inner.schema(), {"const": False}, {"const": "off"}]}
+
+
+class Later(Struct, frozen=True):
+    """A planned setting: read, so that a mistake in it shows, then refused unless `idle` says it is off."""
+
+    inner: Kind
+    idle: Callable[[Any], bool] = lambda value: not value
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        value = self.inner.read(node, key, log)
+        if value is BAD or value is SKIP or self.idle(value):
+            return value if value is BAD else SKIP
+        return bad(log, node, key, "is not available yet", "leave it out")
+
+    def schema(self) -> Json:
+        return {**self.inner.schema(), "description": "Not available yet."}
+
+
+class ListOf(Struct, frozen=True):
+    inner: Kind
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind != "list":
+            return bad(log, node, key, f"{node.said} is not a list", "write one item a line, each after `- `")
+        got = [self.inner.read(item, f"{key}[{number}]", log) for number, item in enumerate(node.items)]
+        return BAD if BAD in got else tuple(got)
+
+    def schema(self) -> Json:
+        return {"type": "array", "items": self.inner.schema()}
+
+
+class MapOf(Struct, frozen=True):
+    """Names of the user's own, each with an `inner`."""
+
+    inner: Kind
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        if node.kind != "map":
+            return bad(log, node, key, f"{node.said} is not a mapping", "write `name: value` lines")
+        got = {name: self.inner.read(child, f"{key}.{name}", log) for name, child in node.entries.items()}
+        return BAD if BAD in got.values() else got
+
+    def schema(self) -> Json:
+        return {"type": "object", "additionalProperties": self.inner.schema()}
+
+
+def suggest(word: str, valid: Iterable[str]) -> str:
+    """The nearest of `valid`, or all of them."""
+    import difflib
+
+    words = list(valid)
+    near = difflib.get_close_matches(word, words, 1, 0.5)
+    return f"write {near[0]}" if near else f"write {said(words)}"
+
+
+def said(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def bad(log: Log, node: Node, key: str, message: str, hint: str = "") -> Mark:
+    log.add(node.line, key, message, hint)
+    return BAD
