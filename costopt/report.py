@@ -1,8 +1,8 @@
 """Where the money went and what was saved, from a ledger. Reads only; live and archived calls alike.
 
-Totals come from the ledger's rollups, so a report on a million calls is quick; `explain` and `frame` read the calls.
-Savings that are recorded or follow from recorded facts (`known`, `derived`) are never added to those that rest on an
-assumption (`assumed`, `estimated`).
+Totals come from the ledger's rollups, so a report on a million calls is quick; `explain` and `frame` read
+the calls. Savings that are recorded or follow from recorded facts (`known`, `derived`) are never added to
+those that rest on an assumption (`assumed`, `estimated`).
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Saved(Struct, frozen=True):
 class Row(Struct, frozen=True):
     """One line of a report. `group` has one value for each of `Report.by`; a tag that was not set is "".
 
-    `prompt`, `cached` (the part of it read from the provider's cache) and `output` are tokens a provider billed.
-    `cost` is the sum of what is known, None where no call has a known cost; `unpriced` calls are not in it.
-    `estimated` calls have token counts made here. `hits` were answered without a provider.
+    `prompt`, `cached` (the part of it read from the provider's cache) and `output` are tokens a provider
+    billed. `cost` is the sum of what is known, None where no call has a known cost; `unpriced` calls are
+    not in it. `estimated` calls have token counts made here. `hits` were answered without a provider.
     """
 
     group: tuple[str, ...]
@@ -181,10 +181,12 @@ class Explanation(Struct, frozen=True):
 def report(
     path: str | Path, *, by: Sequence[str] = ("model",), since: int | None = None, until: int | None = None
 ) -> Report:
-    """Spend and savings of the ledger in folder `path`, of calls started in [since, until), ns since the epoch.
+    """Spend and savings of the ledger in folder `path`, of calls started in [since, until), ns since the
+    epoch.
 
-    `by` holds any of "day" (UTC), "model" and "tag:<name>"; a string is one of them. Raises LedgerError where there
-    is no readable ledger, ValueError for another `by`. Without calls the report is `empty` and its cost None.
+    `by` holds any of "day" (UTC), "model" and "tag:<name>"; a string is one of them. Raises LedgerError
+    where there is no readable ledger, ValueError for another `by`. Without calls the report is `empty` and
+    its cost None.
     """
     by = (by,) if isinstance(by, str) else tuple(by)
     with Reader(Path(path).expanduser()) as reader:
@@ -231,7 +233,8 @@ def dollars(nano: Nano | None) -> str:
 def _row(group: tuple[str, ...], sums: Sums) -> Row:
     counts = dict(sums.counts)
     cost, priced = counts.pop("cost"), counts.pop("priced")
-    savings = tuple(Saved(lever, cast("Basis", basis), nano) for (lever, basis), nano in sorted(sums.saved.items()))
+    saved = sorted(sums.saved.items())
+    savings = tuple(Saved(lever, cast("Basis", basis), nano) for (lever, basis), nano in saved)
     return Row(group, **counts, cost=cost if priced else None, savings=savings)
 
 

@@ -1,8 +1,8 @@
 """Moves old calls out of SQLite into compressed segment files that report, explain and replay still read.
 
 A segment is written aside, fsynced, read back and compared, renamed into place, and only then one transaction
-registers it and deletes its calls. So a crash at any point loses nothing and counts nothing twice: a file nobody
-registered is removed by the next run.
+registers it and deletes its calls. So a crash at any point loses nothing and counts nothing twice: a file
+nobody registered is removed by the next run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ UPDATE meta SET value = value + 1 WHERE key = 'epoch';
 
 
 class Archived(Struct, frozen=True):
-    """What one run moved: `calls` archived, `parts` (messages, answers) no longer in SQLite; sizes of the folder."""
+    """What one run moved: `calls` archived, `parts` (messages, answers) no longer in SQLite; sizes of the
+    folder."""
 
     calls: int
     parts: int
@@ -52,7 +53,8 @@ class Archived(Struct, frozen=True):
 def run(folder: Path, older_than_s: float, now_ns: int, *, segment_calls: int = SEGMENT_CALLS) -> Archived:
     """Archive the calls that started more than `older_than_s` before `now_ns`.
 
-    Raises LedgerError: no ledger, not readable, or another run is going on. Others may read and write meanwhile.
+    Raises LedgerError: no ledger, not readable, or another run is going on. Others may read and write
+    meanwhile.
     """
     schema.connect_to_read(folder).close()
     with _alone(folder), contextlib.closing(schema.connect(folder)) as db:
@@ -97,19 +99,20 @@ def _name(facts: list[Fact]) -> str:
 
 def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None]) -> bytes:
     """Put a whole, verified file at `path`; its checksum."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)
     aside = path.with_suffix(".tmp")
     try:
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         segment.write(aside, facts, parts)
         with contextlib.closing(segment.Segment(aside)) as made:
             made.verify(facts, parts)
             checksum = made.checksum()
         aside.replace(path)
+        _sync(path.parent)
     except OSError as error:
         raise LedgerError(f"{path.parent}: cannot hold archived calls: {error.strerror}") from error
     finally:
-        aside.unlink(missing_ok=True)
-    _sync(path.parent)
+        with contextlib.suppress(OSError):
+            aside.unlink()
     return checksum
 
 
@@ -120,8 +123,9 @@ def _commit(db: sqlite3.Connection, path: Path, facts: list[Fact], checksum: byt
         db.executemany(find, [(fact.id,) for fact in facts])
         (found,) = db.execute("SELECT count(*) FROM temp.moved").fetchone()
         if found != len(facts):
-            raise LedgerError(f"{path}: the ledger changed while it was archived; nothing was deleted, run again")
-        row = (path.name, len(facts), facts[0].started, facts[-1].started, path.stat().st_size, checksum, now_ns)
+            raise LedgerError(f"{path}: the ledger changed meanwhile; nothing was deleted, run again")
+        size, first, last = path.stat().st_size, facts[0].started, facts[-1].started
+        row = (path.name, len(facts), first, last, size, checksum, now_ns)
         db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         _each(db, _MOVE)
 
@@ -129,7 +133,8 @@ def _commit(db: sqlite3.Connection, path: Path, facts: list[Fact], checksum: byt
 def _sweep(db: sqlite3.Connection) -> int:
     """Delete the parts that no live call names; how many they were."""
     db.executescript("CREATE TEMP TABLE IF NOT EXISTS live(id INTEGER PRIMARY KEY); DELETE FROM temp.live;")
-    last = _mark(db, 0)  # the long scan, while others write; calls that come meanwhile are marked under the lock
+    # the long scan runs while others write; what comes meanwhile is marked under the lock
+    last = _mark(db, 0)
     with _transaction(db):
         _mark(db, last)
         (before,) = db.execute("SELECT count(*) FROM parts").fetchone()
@@ -150,6 +155,7 @@ def _mark(db: sqlite3.Connection, after: int) -> int:
 
 def _give_back(db: sqlite3.Connection) -> None:
     """Return free pages to the file system; readers in the way only postpone it."""
+    db.execute("PRAGMA busy_timeout = 100")
     with contextlib.suppress(sqlite3.OperationalError):
         # a script, as `execute` steps a pragma without columns only once and frees one page
         db.executescript("PRAGMA incremental_vacuum")

@@ -12,11 +12,12 @@ from costopt.world.ledger import words
 DAY_NS = 86_400 * 10**9
 Key: TypeAlias = tuple[int, str, int]
 
-#: What is counted: `unpriced` calls spent an unknown sum, `priced` ones `cost` in all; tokens are those billed;
-#: `estimated` calls have token counts made here.
+#: What is counted: `unpriced` calls spent an unknown sum, `priced` ones `cost` in all; tokens are those
+#: billed; `estimated` calls have token counts made here.
 COLUMNS = ("calls", "hits", "errors", "unpriced", "priced", "prompt", "cached", "output", "estimated", "cost")
 _UPSERT = (
-    f"INSERT INTO rollup(day, model, tagset, {', '.join(COLUMNS)}) VALUES ({', '.join('?' * 13)})"  # noqa: S608
+    f"INSERT INTO rollup(day, model, tagset, {', '.join(COLUMNS)})"  # noqa: S608
+    f" VALUES ({', '.join('?' * 13)})"
     f" ON CONFLICT DO UPDATE SET {', '.join(f'{c} = {c} + excluded.{c}' for c in COLUMNS)}"
 )
 _UPSERT_SAVING = (

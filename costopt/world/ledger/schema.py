@@ -68,8 +68,8 @@ CREATE TABLE decisions(
 CREATE TABLE rollup(
   day INTEGER NOT NULL, model TEXT NOT NULL, tagset INTEGER NOT NULL REFERENCES tagsets(id),
   calls INTEGER NOT NULL, hits INTEGER NOT NULL, errors INTEGER NOT NULL, unpriced INTEGER NOT NULL,
-  priced INTEGER NOT NULL, prompt INTEGER NOT NULL, cached INTEGER NOT NULL, output INTEGER NOT NULL, estimated INTEGER NOT NULL,
-  cost INTEGER NOT NULL, PRIMARY KEY (day, model, tagset)) WITHOUT ROWID;
+  priced INTEGER NOT NULL, prompt INTEGER NOT NULL, cached INTEGER NOT NULL, output INTEGER NOT NULL,
+  estimated INTEGER NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (day, model, tagset)) WITHOUT ROWID;
 CREATE TABLE rollup_savings(
   day INTEGER NOT NULL, model TEXT NOT NULL, tagset INTEGER NOT NULL REFERENCES tagsets(id),
   lever TEXT NOT NULL, basis TEXT NOT NULL, nano INTEGER NOT NULL,
@@ -86,8 +86,8 @@ CREATE VIEW calls AS SELECT
   lower(hex(f.request_hash)) AS request_hash, (SELECT sum(nano) FROM savings WHERE call = f.n) AS saved
   FROM facts f JOIN origins o ON o.id = f.origin JOIN tagsets t ON t.id = f.tagset;
 CREATE VIEW daily AS SELECT
-  date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.calls, r.hits, r.errors, r.unpriced, r.priced,
-  r.prompt, r.cached, r.output, r.estimated,
+  date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.calls, r.hits, r.errors, r.unpriced,
+  r.priced, r.prompt, r.cached, r.output, r.estimated,
   CASE WHEN r.priced THEN r.cost END AS cost FROM rollup r JOIN tagsets t ON t.id = r.tagset;
 CREATE VIEW daily_savings AS SELECT
   date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.lever, r.basis, r.nano

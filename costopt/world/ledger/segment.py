@@ -166,7 +166,7 @@ class Segment:
             end, tail = self._file.tell(), self._file.read(_TAIL)
             if tail[-len(MAGIC) :] != MAGIC:
                 raise LedgerError(f"{self.path}: not a segment of archived calls, or cut short")
-            offset = int.from_bytes(tail[:8], "big")
+            offset = min(int.from_bytes(tail[:8], "big"), end)
             self._file.seek(offset)
             packed = zstandard.ZstdDecompressor().decompress(self._file.read(end - offset))
             version = msgspec.msgpack.decode(packed)["version"]
@@ -211,7 +211,7 @@ def write(path: Path, facts: list[Fact], parts: Mapping[bytes, bytes | None]) ->
     """Write a new file with these calls and all parts they name (None: withheld), and fsync it."""
     dictionary = _train([data for data in parts.values() if data])
     numbers = {key: i for i, key in enumerate(parts, 1)}
-    with open(path, "xb", opener=_private) as file:  # noqa: PTH123  # Path.open takes no opener
+    with open(path, "xb", opener=_private) as file:  # Path.open takes no opener
         out = _Frames(file, dictionary)
         places = list(_place_parts(out, parts.values()))
         fact_frames = list(_place_facts(out, [_keep(fact, numbers) for fact in facts]))

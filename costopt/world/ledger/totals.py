@@ -1,4 +1,5 @@
-"""Sums over a span of time, by day, model or tag: whole days from the rollups, the rest of a day from its calls."""
+"""Sums over a span of time, by day, model or tag: whole days from the rollups, the rest of a day from its
+calls."""
 
 from __future__ import annotations
 
@@ -63,17 +64,23 @@ def totals(reader: Reader, by: Sequence[str], since: int, until: int) -> dict[Gr
 
 
 def _add_days(
-    reader: Reader, by: Sequence[str], columns: list[str], days: tuple[int, int], groups: defaultdict[Group, Sums]
+    reader: Reader,
+    by: Sequence[str],
+    columns: list[str],
+    days: tuple[int, int],
+    groups: defaultdict[Group, Sums],
 ) -> None:
+    # only our own fixed expressions are put into the SQL; tag names and bounds are parameters
     width, args = len(columns), (*_tags(by), *days)
     keys = "".join(f"{column}, " for column in columns)
     places = [str(i + 1) for i in range(width)]
     sums = ", ".join(f"sum(r.{name})" for name in COLUMNS)
     where = "WHERE r.day >= ? AND r.day < ? GROUP BY "
-    for row in reader.query(f"SELECT {keys}{sums} FROM rollup r {where}{', '.join(places) or 'NULL'}", *args):
+    counted = f"SELECT {keys}{sums} FROM rollup r {where}{', '.join(places) or 'NULL'}"  # noqa: S608
+    for row in reader.query(counted, *args):
         groups[tuple(row[:width])].count(row[width:])
-    places += ["r.lever", "r.basis"]
-    saved = f"SELECT {keys}r.lever, r.basis, sum(r.nano) FROM rollup_savings r {where}{', '.join(places)}"
+    levers = "r.lever, r.basis, sum(r.nano) FROM rollup_savings r"
+    saved = f"SELECT {keys}{levers} {where}{', '.join([*places, 'r.lever', 'r.basis'])}"
     for row in reader.query(saved, *args):
         groups[tuple(row[:width])].save(*row[width:])
 
