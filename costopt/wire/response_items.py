@@ -4,7 +4,7 @@ turn: the API refuses either without the other."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from costopt.types import Json, Turn
 from costopt.wire import parts
@@ -58,7 +58,7 @@ def _groups(given: list[Any]) -> Iterator[list[Any]]:
             continue
         if run:
             yield run
-        run = [item] if record(item).get("type") == "reasoning" else []
+        run = [item] if kind_of(record(item)) == "reasoning" else []
         if not run:
             yield [item]
     if run:
@@ -66,7 +66,7 @@ def _groups(given: list[Any]) -> Iterator[list[Any]]:
 
 
 def _turn(group: list[Any], first: Any, called: set[str] | None) -> Turn:
-    raw = group if len(group) > 1 else group[0]
+    raw = group if len(group) > 1 or isinstance(group[0], list) else group[0]
     shown = [record(item) for item in group]
     said = "\n".join(piece for item in shown for piece in _texts(item) if piece)
     if isinstance(raw, str):
@@ -82,8 +82,14 @@ def _is_here(answers: tuple[str, ...], called: set[str] | None) -> bool:
     return called is None or called.issuperset(answers)
 
 
-def _role(item: Json) -> Any:
-    kind = item.get("type") or "message"
+def kind_of(item: Json) -> str:
+    """The type of an item; one without a type is a message."""
+    kind = item.get("type")
+    return text(kind) if kind else "message"
+
+
+def _role(item: Json) -> Literal["system", "user", "assistant", "tool"]:
+    kind = kind_of(item)
     if kind in CALLS or kind in _HOSTED or kind == "mcp_approval_request":
         return "assistant"
     if next(_answers(item), None) is not None:
@@ -96,20 +102,20 @@ def _role(item: Json) -> Any:
 
 def _is_pinned(item: Json) -> bool:
     """System text, and items that stand for something only the provider knows: references, compactions."""
-    kind = item.get("type") or "message"
+    kind = kind_of(item)
     known = kind == "message" or kind in CALLS or kind in _HOSTED or kind.startswith("mcp_approval")
     return _role(item) == "system" or not (known or next(_answers(item), None) is not None)
 
 
 def _calls(item: Json) -> Iterator[str]:
-    if item.get("type") in CALLS:
+    if kind_of(item) in CALLS:
         yield text(item.get("call_id")) or text(item.get("id"))
-    elif item.get("type") == "mcp_approval_request":
+    elif kind_of(item) == "mcp_approval_request":
         yield text(item.get("id"))
 
 
 def _answers(item: Json) -> Iterator[str]:
-    kind = text(item.get("type"))
+    kind = kind_of(item)
     if kind == "mcp_approval_response":
         yield text(item.get("approval_request_id"))
     elif kind.removesuffix("_output") in CALLS and kind.endswith("_output"):

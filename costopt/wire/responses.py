@@ -39,6 +39,7 @@ class _Answer(Struct):
 
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
+_ASKING = response_items.CALLS | {"mcp_approval_request"}
 _CONTINUED = ("previous_response_id", "conversation")
 
 
@@ -136,7 +137,7 @@ def _spoken(item: Json) -> str:
     """What an output item says: its text, or the arguments of the tool it calls."""
     if item.get("type") == "message":
         return parts.text_of(item.get("content"))
-    if item.get("type") in response_items.CALLS:
+    if response_items.kind_of(item) in response_items.CALLS:
         return text(item.get("arguments")) or text(item.get("input"))
     return ""
 
@@ -161,5 +162,4 @@ def _completed(answer: _Answer) -> Finish:
     output = [item for item in answer.output or () if item]
     if any(part.type == "refusal" for item in output for part in item.content or () if part):
         return "refusal"
-    asks = any(item.type in response_items.CALLS or item.type == "mcp_approval_request" for item in output)
-    return "tool" if asks else "stop"
+    return "tool" if any(text(item.type) in _ASKING for item in output) else "stop"

@@ -70,7 +70,7 @@ def last(data: bytes, many: int) -> list[Event]:
     start = len(data)
     for _ in range(many + 1):
         start = max(0, data.rfind(b"\n\n", 0, start))
-    return parse(data[start + 2 :] if start else data)
+    return parse(data[start + 2 :] if start else data)[-many:]
 
 
 def event(data: Json | bytes, name: str = "") -> bytes:
