@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from costopt.decide.offpeak import Window, windows
 from costopt.types import Need
 
 Fine: TypeAlias = int
@@ -76,6 +77,8 @@ class Row(Struct, frozen=True):
     search_once: bool = False
     fast: Decimal | None = None
     half_price_cache: bool = False
+    off_peak: tuple[Window, ...] = ()
+    off_peak_sheet: Sheet = {}
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -105,6 +108,8 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
     searches: Mapping[str, object] = fields.get("search_context_cost_per_query") or {}
     extra: Mapping[str, object] = fields.get("provider_specific_entry") or {}
     fast = extra.get("fast")
+    sheet = _sheet(fields, 1 if provider in _INCLUSIVE else 0)
+    off_peak: Mapping[str, object] = fields.get("off_peak_pricing") or {}
     return Row(
         name=name,
         provider=family(provider),
@@ -112,11 +117,13 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
         max_input=_count(fields.get("max_input_tokens")) or _count(fields.get("max_tokens")),
         max_output=_count(fields.get("max_output_tokens")) or _count(fields.get("max_tokens")),
         needs=frozenset(need for key, need in _ABILITIES if fields.get(key) is True),
-        sheet=_sheet(fields, 1 if provider in _INCLUSIVE else 0),
+        sheet=sheet,
         search=fine(searches.get("search_context_size_medium")),
         search_once=_bills_searches_once(provider, fields),
         fast=Decimal(str(fast)) if fast is not None else None,
         half_price_cache=provider in _HALF_PRICE_CACHE,
+        off_peak=windows(off_peak),
+        off_peak_sheet=_off_peak_sheet(sheet, off_peak) if off_peak else {},
     )
 
 
@@ -166,3 +173,12 @@ def _tiered(sheet: Sheet, tiers: list[dict[str, Any]]) -> Sheet:
         prices.setdefault("reasoning", prices.get("output"))
         named |= {(field, level, ""): price for field, price in prices.items() if price is not None}
     return named
+
+
+def _off_peak_sheet(sheet: Sheet, block: Mapping[str, object]) -> Sheet:
+    """An off-peak price replaces all prices of its field; what the block does not name stays."""
+    named = {FIELDS[key]: price for key in FIELDS if (price := fine(block.get(key))) is not None}
+    if "output" in named and sheet.get(("reasoning", 0, "")) == sheet.get(("output", 0, "")):
+        named.setdefault("reasoning", named["output"])
+    kept = {place: price for place, price in sheet.items() if place[0] not in named}
+    return kept | {(field, 0, ""): price for field, price in named.items()}

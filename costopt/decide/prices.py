@@ -11,7 +11,7 @@ import msgspec
 
 from costopt.decide.modelnames import keys, spellings
 from costopt.decide.pricemap import Fine, Row, family, parse
-from costopt.decide.rates import Plan, Rates, own_plan, plan
+from costopt.decide.rates import Plan, own_plan, plan
 from costopt.policy import Price
 from costopt.types import Nano, Usage
 
@@ -58,40 +58,41 @@ class PriceBook:
         `provider/` prefix of the name counts as it.
         """
         key = (model, provider)
-        if key not in self._found:
-            _bound(self._found)
-            self._found[key] = self._find(model, provider)
-        return self._found[key]
-
-    def cost(self, model: str, usage: Usage, provider: str = "") -> Nano | None:
-        """What `usage` costs, rounded once, half to even; None if the model or a needed price is unknown."""
-        key = (model, provider, usage.service_tier)
         try:
-            prices = self._plans[key]
+            return self._found[key]
         except KeyError:
-            prices = self._remember(key)
-        total = prices.total(usage) if prices else None
+            _bound(self._found)
+            row = self._found[key] = self._find(model, provider)
+            return row
+
+    def cost(self, model: str, usage: Usage, provider: str = "", at: int | None = None) -> Nano | None:
+        """What `usage` costs, rounded once, half to even; None if the model or a needed price is unknown.
+
+        `at` is when the call was made (nanoseconds since the epoch), for models that are cheaper off-peak;
+        the full price holds without it.
+        """
+        prices = self._prices(model, provider, usage.service_tier)
+        total = prices.now(at).total(usage) if prices else None
         return None if total is None else _nano(total)
 
-    def price_parts(self, model: str, usage: Usage, provider: str = "") -> dict[str, Nano] | None:
+    def price_parts(
+        self, model: str, usage: Usage, provider: str = "", at: int | None = None
+    ) -> dict[str, Nano] | None:
         """The same cost by bucket, adding up to it exactly (largest remainder)."""
-        cost = self.cost(model, usage, provider)
-        prices = self._plans[model, provider, usage.service_tier]
-        if cost is None or prices is None:
+        prices = self._prices(model, provider, usage.service_tier)
+        total = prices.now(at).total(usage) if prices else None
+        if prices is None or total is None:
             return None
-        return _shared_out(prices.parts(usage), cost)
+        return _shared_out(prices.now(at).parts(usage), _nano(total))
 
-    def rates(self, model: str, provider: str = "", tier: str = "", prompt: int = 0) -> Rates | None:
-        """Unit prices (1e-24 USD) for a prompt of `prompt` tokens; None where the model is unknown."""
+    def _prices(self, model: str, provider: str, tier: str) -> Plan | None:
         key = (model, provider, tier)
-        prices = self._plans[key] if key in self._plans else self._remember(key)
-        return prices.at(prompt) if prices else None
-
-    def _remember(self, key: tuple[str, str, str]) -> Plan | None:
-        _bound(self._plans)
-        model, provider, tier = key
-        prices = self._plans[key] = self._plan(model, provider, tier.lower())
-        return prices
+        try:
+            return self._plans[key]
+        except KeyError:
+            _bound(self._plans)
+            prices = self._plans[key] = self._plan(model, provider, tier.lower())
+            return prices
 
     def _plan(self, model: str, provider: str, tier: str) -> Plan | None:
         row = self.find(model, provider)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from decimal import Decimal
 
-import msgspec
 from msgspec import Struct
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
+from costopt.decide.offpeak import Window
 from costopt.decide.pricemap import Fine, Row
 from costopt.policy import Price
 from costopt.types import Usage
@@ -70,6 +70,15 @@ class Plan(Struct, frozen=True):
     levels: tuple[int, ...]
     rates: tuple[Rates, ...]
     search_once: bool = False
+    off_peak: tuple[Window, ...] = ()
+    cheap: Plan | None = None
+
+    def now(self, at: int | None) -> Plan:
+        """The prices in force `at` a time (nanoseconds since the epoch), the full ones where it is not
+        known."""
+        if self.cheap is None or at is None:
+            return self
+        return self.cheap if any(window.holds(at) for window in self.off_peak) else self
 
     def at(self, prompt: int) -> Rates:
         return self.rates[bisect_left(self.levels, prompt) if self.levels else 0]
@@ -96,9 +105,10 @@ class Plan(Struct, frozen=True):
 
 def plan(row: Row, tier: str) -> Plan:
     """All prices of a row in a service tier."""
+    cheap = plan(replace(row, sheet=row.off_peak_sheet, off_peak=()), tier) if row.off_peak else None
     levels = row.levels
     rates = tuple(_Resolver(row, tier, level).rates() for level in (0, *levels))
-    return Plan(levels, rates, row.search_once)
+    return Plan(levels, rates, row.search_once, row.off_peak, cheap)
 
 
 def own_plan(price: Price, row: Row | None) -> Plan:
@@ -192,7 +202,7 @@ class _Resolver(Struct, frozen=True):
     def _write_1h(self, write: Fine | None) -> Fine | None:
         """Tiers have no price for 1-hour writes; they get the discount of 5-minute writes, since multipliers
         stack (Anthropic's pricing page)."""
-        plain = msgspec.structs.replace(self, asked="")
+        plain = replace(self, asked="")
         full, write_1h = plain._pick("cache_write", None), plain._pick("cache_write_1h", write)
         if not self.tier or write is None or write_1h is None or not full:
             return write_1h if not self.tier else write
@@ -212,4 +222,4 @@ def _times(rates: Rates, factor: Decimal) -> Rates:
     fees = ("search", "request")
     prices: dict[str, Fine | None] = {f: getattr(rates, f) for f in rates.__struct_fields__ if f not in fees}
     scaled = {field: int(price * factor) for field, price in prices.items() if price is not None}
-    return msgspec.structs.replace(rates, **scaled)
+    return replace(rates, **scaled)
