@@ -65,9 +65,9 @@ class Plain(diskcache.Disk):  # type: ignore[misc]
     def fetch(self, mode: object, filename: object, value: object, read: object) -> bytes:
         if mode != MODE_RAW or filename is not None or read or type(value) is not bytes:
             raise UnsafeRow("a value that is not plain bytes")
-        if not 0 <= zstandard.frame_content_size(value) <= LARGEST_ANSWER:
-            raise UnsafeRow("a value of impossible size")
         try:
+            if not 0 <= zstandard.frame_content_size(value) <= LARGEST_ANSWER:
+                raise UnsafeRow("a value of impossible size")
             return self._unpack.decompress(value)
         except zstandard.ZstdError as error:
             raise UnsafeRow("a value that is not a zstd frame") from error
@@ -84,12 +84,19 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
     def __init__(self, folder: Path, max_bytes: int, timeout_s: int) -> None:
         self._max_bytes = max_bytes
         self._swept = 0.0
+        self._wait_s = timeout_s
+        try:
+            self._begin(folder)
+        except BaseException:  # why: a connection that was opened before the trouble must not stay open
+            self.close()
+            raise
+
+    def _begin(self, folder: Path) -> None:
         super().__init__(
             str(folder),
-            timeout=timeout_s,
             disk=Plain,
             eviction_policy="least-recently-stored",
-            size_limit=max_bytes,
+            size_limit=self._max_bytes,
             cull_limit=0,  # `cull` runs once per batch instead of at each `set`
             statistics=0,
             sqlite_journal_mode="wal",
@@ -102,7 +109,7 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
         if con is None:
             path = Path(self._directory) / DBNAME
             con = self._only = sqlite3.connect(
-                path, timeout=self._timeout, isolation_level=None, check_same_thread=False
+                path, timeout=self._wait_s, isolation_level=None, check_same_thread=False
             )
             if self._has_settings(con):
                 self._set_pragmas(con)

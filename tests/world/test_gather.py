@@ -155,7 +155,8 @@ def test_threads_and_loops_share_batches():
 
     threads = [threading.Thread(target=lambda p=p: asyncio.run(many(p))) for p in "ab"]
     threads += [
-        threading.Thread(target=lambda n=n: answer(f"t{n}", ask(gatherer, f"t{n}").result(10))) for n in range(10)
+        threading.Thread(target=lambda n=n: answer(f"t{n}", ask(gatherer, f"t{n}").result(10)))
+        for n in range(10)
     ]
     for thread in threads:
         thread.start()

@@ -16,7 +16,9 @@ from costopt.world.limiter import Limiter
 Admission = Ticket | Future[Ticket]
 
 
-def quota(requests: int | None = None, tokens: int | None = None, group: str = "g", window_s: float = 10) -> Quota:
+def quota(
+    requests: int | None = None, tokens: int | None = None, group: str = "g", window_s: float = 10
+) -> Quota:
     return Quota(group, requests, tokens, window_s)
 
 
@@ -236,7 +238,9 @@ class Gate:
     def worst(self, window_s: float) -> tuple[int, int]:
         """The most requests and tokens in any closed window; it is enough to look at those that begin with one."""
         span = int(window_s * SECOND)
-        windows = [[tokens for at, tokens in self.log if begin <= at <= begin + span] for begin, _ in self.log]
+        windows = [
+            [tokens for at, tokens in self.log if begin <= at <= begin + span] for begin, _ in self.log
+        ]
         return max(map(len, windows), default=0), max(map(sum, windows), default=0)
 
 

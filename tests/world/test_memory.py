@@ -28,12 +28,18 @@ def in_memory(wanted: Entry) -> Reply:
 def test_what_goes_in_comes_out_with_the_tier_set(body, raw_usage):
     usage = Usage(input=3, output=4, service_tier="flex")
     receipt = Receipt("m", usage, None, "r1", (Saving("cache", -5, "derived", "list price"),))
-    reply = Reply(200, (("a", "b"), ("a", "c")), body, b"data: 1\n\n", "m", usage, raw_usage, "stop", "", receipt)
+    reply = Reply(
+        200, (("a", "b"), ("a", "c")), body, b"data: 1\n\n", "m", usage, raw_usage, "stop", "", receipt
+    )
     cache = MemoryCache(1_000_000)
     assert cache.put("k", Entry(reply, 1, 9))
     found = cache.get("k", 5)
     assert found is not None and found.reply.tier == "memory"
-    assert (found.reply.raw_usage, found.reply.receipt, found.reply.headers) == (raw_usage, receipt, reply.headers)
+    assert (found.reply.raw_usage, found.reply.receipt, found.reply.headers) == (
+        raw_usage,
+        receipt,
+        reply.headers,
+    )
     assert (found.created, found.expires, found.reply.body, found.reply.usage) == (1, 9, body, usage)
 
 
