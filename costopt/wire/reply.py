@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from costopt.types import Api, Json, Reply
 from costopt.wire import sse, tally, usage_chunks
 from costopt.wire.base import Dialect, Event, Summary
@@ -52,28 +50,24 @@ def read_body(api: Api, status: int, headers: Headers, body: bytes) -> Reply:
 def read_events(
     api: Api, status: int, headers: Headers, events: bytes, first_ns: int = 0
 ) -> tuple[Reply, bool]:
-    """A streamed answer as a Reply, and whether it came to its proper end. Its JSON is left to
-    `answer_body`."""
-    return read_parsed(api, status, headers, events, sse.parse(events), first_ns)
-
-
-def read_parsed(
-    api: Api, status: int, headers: Headers, raw: bytes, events: list[Event], first_ns: int = 0
-) -> tuple[Reply, bool]:
-    """`read_events` for a caller who has parsed `raw` already."""
+    """A streamed answer as a Reply, and whether it came to its proper end. The reply holds the answer's JSON
+    too: it is 3% of the events, and admission, counting and the ledger all ask for it."""
     spoken = _DIALECTS[api]
-    said = spoken.summary(spoken.assemble(events))
+    seen = sse.parse(events)
+    body = spoken.assemble(seen)
+    said = spoken.summary(body)
     reply = Reply(
         status=status,
         headers=headers,
-        events=raw,
+        body=encode(body) if seen else b"",
+        events=events,
         model=said.model,
         usage=said.usage,
         raw_usage=said.raw_usage,
         finish=said.finish if status < 400 else "error",
         first_ns=first_ns,
     )
-    return reply, status < 400 and spoken.complete(events)
+    return reply, status < 400 and spoken.complete(seen)
 
 
 def answer(api: Api, reply: Reply) -> Json:
@@ -125,11 +119,6 @@ def _with_usage(api: Api, reply: Reply) -> Json:
 def _usage(reply: Reply) -> Json | None:
     counted = reply.usage or (reply.receipt.usage if reply.receipt else None)
     return reply.raw_usage or (tally.as_openai(counted) if counted else None)
-
-
-def without_events(api: Api, reply: Reply) -> Reply:
-    """The same reply as JSON alone."""
-    return replace(reply, body=answer_body(api, reply), events=b"")
 
 
 def output_text(api: Api, reply: Reply) -> str:

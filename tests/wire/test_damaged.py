@@ -14,7 +14,25 @@ from costopt import wire
 from costopt.types import Api, Json
 from costopt.wire import sse
 
-JUNK = [None, True, -3, 7, 1.5, "", "x", "12", [], [None], ["x"], [{}], {}, {"type": "text"}, {"type": 3}, [[1]], 10**30]
+JUNK = [
+    None,
+    True,
+    -3,
+    7,
+    1.5,
+    "",
+    "x",
+    "12",
+    [],
+    [None],
+    ["x"],
+    [{}],
+    {},
+    {"type": "text"},
+    {"type": 3},
+    [[1]],
+    10**30,
+]
 IMAGE = {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}
 
 REQUESTS: list[tuple[Api, Json]] = [
@@ -65,7 +83,11 @@ REQUESTS: list[tuple[Api, Json]] = [
                 {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
                 {"type": "custom_tool_call", "call_id": "c2", "name": "f", "input": "ls"},
                 {"type": "function_call_output", "call_id": "c1", "output": "yes"},
-                {"type": "custom_tool_call_output", "call_id": "c2", "output": [{"type": "input_text", "text": "n"}]},
+                {
+                    "type": "custom_tool_call_output",
+                    "call_id": "c2",
+                    "output": [{"type": "input_text", "text": "n"}],
+                },
                 {"type": "item_reference", "id": "m1"},
                 {"type": "computer_call", "call_id": "c3", "action": {"type": "click"}},
                 {"type": "computer_call_output", "call_id": "c3", "output": {"type": "computer_screenshot"}},
@@ -82,7 +104,10 @@ REQUESTS: list[tuple[Api, Json]] = [
             "max_tokens": 9,
             "system": [{"type": "text", "text": "Terse.", "cache_control": {"type": "ephemeral"}}],
             "messages": [
-                {"role": "user", "content": [{"type": "image", "source": IMAGE}, {"type": "text", "text": "?"}]},
+                {
+                    "role": "user",
+                    "content": [{"type": "image", "source": IMAGE}, {"type": "text", "text": "?"}],
+                },
                 {
                     "role": "assistant",
                     "content": [
@@ -94,9 +119,16 @@ REQUESTS: list[tuple[Api, Json]] = [
                 {
                     "role": "user",
                     "content": [
-                        {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "yes"}]},
+                        {
+                            "type": "tool_result",
+                            "tool_use_id": "t1",
+                            "content": [{"type": "text", "text": "yes"}],
+                        },
                         {"type": "tool_result", "tool_use_id": "t2", "content": "no", "is_error": True},
-                        {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "d"}]}},
+                        {
+                            "type": "document",
+                            "source": {"type": "content", "content": [{"type": "text", "text": "d"}]},
+                        },
                         {"type": "text", "text": "go on"},
                     ],
                 },
@@ -122,13 +154,41 @@ STREAMS: list[tuple[Api, list[Json]]] = [
     (
         "chat",
         [
-            {"id": "1", "model": "m", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]},
-            {"choices": [{"index": 0, "delta": {"content": "a", "reasoning_content": "b"}, "logprobs": {"content": [{}]}}]},
-            {"choices": [{"index": 1, "delta": {"tool_calls": [CALL], "audio": {"data": "A", "transcript": "t"}}}]},
-            {"choices": [{"index": 1, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}}]},
+            {
+                "id": "1",
+                "model": "m",
+                "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}],
+            },
+            {
+                "choices": [
+                    {
+                        "index": 0,
+                        "delta": {"content": "a", "reasoning_content": "b"},
+                        "logprobs": {"content": [{}]},
+                    }
+                ]
+            },
+            {
+                "choices": [
+                    {"index": 1, "delta": {"tool_calls": [CALL], "audio": {"data": "A", "transcript": "t"}}}
+                ]
+            },
+            {
+                "choices": [
+                    {"index": 1, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]}}
+                ]
+            },
             {"choices": [{"index": 0, "delta": {"function_call": {"name": "f", "arguments": "1"}}}]},
-            {"choices": [{"index": 0, "delta": {"reasoning_details": [{"index": 0, "type": "t", "text": "x"}]}}]},
-            {"choices": [{"index": 0, "delta": {"reasoning_details": [{"index": 0, "type": "t", "text": "y"}]}}]},
+            {
+                "choices": [
+                    {"index": 0, "delta": {"reasoning_details": [{"index": 0, "type": "t", "text": "x"}]}}
+                ]
+            },
+            {
+                "choices": [
+                    {"index": 0, "delta": {"reasoning_details": [{"index": 0, "type": "t", "text": "y"}]}}
+                ]
+            },
             {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": None},
             {"choices": [], "usage": USAGE},
         ],
@@ -139,10 +199,26 @@ STREAMS: list[tuple[Api, list[Json]]] = [
             {"type": "message_start", "message": {"model": "c", "content": [], "usage": {"input_tokens": 3}}},
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
             {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "a"}},
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": {"a": 1}}},
-            {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t", "input": {}}},
-            {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"a":'}},
-            {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": "1}"}},
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "citations_delta", "citation": {"a": 1}},
+            },
+            {
+                "type": "content_block_start",
+                "index": 1,
+                "content_block": {"type": "tool_use", "id": "t", "input": {}},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": '{"a":'},
+            },
+            {
+                "type": "content_block_delta",
+                "index": 1,
+                "delta": {"type": "input_json_delta", "partial_json": "1}"},
+            },
             {"type": "content_block_delta", "index": 2, "delta": {"type": "new_delta", "new": ["a"]}},
             {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
             {"type": "message_stop"},
@@ -151,15 +227,46 @@ STREAMS: list[tuple[Api, list[Json]]] = [
     (
         "responses",
         [
-            {"type": "response.created", "response": {"id": "r", "model": "m", "status": "in_progress", "output": []}},
-            {"type": "response.output_item.added", "output_index": 0, "item": {"type": "message", "content": []}},
-            {"type": "response.content_part.added", "output_index": 0, "content_index": 0, "part": {"type": "output_text"}},
+            {
+                "type": "response.created",
+                "response": {"id": "r", "model": "m", "status": "in_progress", "output": []},
+            },
+            {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {"type": "message", "content": []},
+            },
+            {
+                "type": "response.content_part.added",
+                "output_index": 0,
+                "content_index": 0,
+                "part": {"type": "output_text"},
+            },
             {"type": "response.output_text.delta", "output_index": 0, "content_index": 0, "delta": "a"},
-            {"type": "response.output_text.annotation.added", "output_index": 0, "content_index": 0, "annotation": {}},
-            {"type": "response.output_item.added", "output_index": 1, "item": {"type": "function_call", "arguments": ""}},
+            {
+                "type": "response.output_text.annotation.added",
+                "output_index": 0,
+                "content_index": 0,
+                "annotation": {},
+            },
+            {
+                "type": "response.output_item.added",
+                "output_index": 1,
+                "item": {"type": "function_call", "arguments": ""},
+            },
             {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{"},
-            {"type": "response.reasoning_summary_part.added", "output_index": 2, "summary_index": 0, "part": {}},
-            {"type": "response.reasoning_summary_text.delta", "output_index": 2, "summary_index": 0, "delta": "s"},
+            {
+                "type": "response.reasoning_summary_part.added",
+                "output_index": 2,
+                "summary_index": 0,
+                "part": {},
+            },
+            {
+                "type": "response.reasoning_summary_text.delta",
+                "output_index": 2,
+                "summary_index": 0,
+                "delta": "s",
+            },
             {
                 "type": "response.completed",
                 "response": {
@@ -171,7 +278,10 @@ STREAMS: list[tuple[Api, list[Json]]] = [
             },
         ],
     ),
-    ("completions", [{"choices": [{"index": 0, "text": "a", "logprobs": {"tokens": ["a"]}}]}, {"usage": USAGE}]),
+    (
+        "completions",
+        [{"choices": [{"index": 0, "text": "a", "logprobs": {"tokens": ["a"]}}]}, {"usage": USAGE}],
+    ),
     ("embeddings", [{"data": [{"embedding": [0.1]}], "usage": {"prompt_tokens": 1}}]),
 ]
 

@@ -41,7 +41,9 @@ def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"data: x", b"event: e", b": c", b"d", b"\xef\xbb\xbf"])),
+    st.lists(
+        st.sampled_from([b"\n", b"\r", b"\r\n", b"data: x", b"event: e", b": c", b"d", b"\xef\xbb\xbf"])
+    ),
     st.lists(st.integers(0, 60)),
 )
 def test_any_bytes_any_cuts(pieces: list[bytes], cuts: list[int]) -> None:
