@@ -17,11 +17,20 @@ from costopt import wire
 from costopt.edge.wrap import in_front_of
 from costopt.policy import Policy
 
-_CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "unknown_field": {"kept": [1, None]}}
+_CHAT = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "hi"}],
+    "unknown_field": {"kept": [1, None]},
+}
 OWN: list[dict[str, Any]] = [
     {"method": "POST", "path": "/v1/chat/completions", "headers": {"x-odd": "1"}, "body": _CHAT},
     {"method": "POST", "path": "/v1/embeddings", "headers": {}, "body": {"model": "e", "input": ["a", "b"]}},
-    {"method": "POST", "path": "/v1/messages/count_tokens", "headers": {}, "body": {"model": "m", "messages": []}},
+    {
+        "method": "POST",
+        "path": "/v1/messages/count_tokens",
+        "headers": {},
+        "body": {"model": "m", "messages": []},
+    },
     {"method": "POST", "path": "/v1/chat/completions", "headers": {}, "body": "not json"},
     {"method": "GET", "path": "/v1/models", "headers": {}, "body": None},
 ]
@@ -45,7 +54,9 @@ def _built(kept: dict[str, Any]) -> Any:
 
 
 def run(data: Path | None = None) -> Report:
-    report = Report("clients", "recorded requests sent through the transport to an echo, compared byte for byte")
+    report = Report(
+        "clients", "recorded requests sent through the transport to an echo, compared byte for byte"
+    )
     seen: list[Any] = []
 
     def echo(request: Any) -> Any:

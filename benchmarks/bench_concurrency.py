@@ -46,7 +46,9 @@ def _resident_mb() -> float:
 async def _wave(client: openai.AsyncOpenAI, wave: int) -> int:
     async def one(number: int) -> bool:
         text = f"wave {wave} call {number}: where is my parcel?"
-        answer = await client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": text}])
+        answer = await client.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": text}]
+        )
         return answer.choices[0].finish_reason == "stop"
 
     done = await asyncio.gather(*(one(number) for number in range(CALLS)), return_exceptions=True)
@@ -77,7 +79,9 @@ async def _measure(port: int, report: Report) -> None:
 
 
 def run(data: Path | None = None) -> Report:
-    report = Report("concurrency", f"{WAVES} waves of {CALLS:,} concurrent calls, SDK pool of 1,000 connections")
+    report = Report(
+        "concurrency", f"{WAVES} waves of {CALLS:,} concurrent calls, SDK pool of 1,000 connections"
+    )
     import msgspec
 
     from benchmarks.material import ANSWER

@@ -9,7 +9,9 @@ from benchmarks.material import ask, client, optimizer
 
 
 def run(data: Path | None = None) -> Report:
-    report = Report("hit", "one 2,000-token chat call answered from the cache; microseconds more than the bare client")
+    report = Report(
+        "hit", "one 2,000-token chat call answered from the cache; microseconds more than the bare client"
+    )
     with optimizer() as made:
         wrapped = made.wrap(client())
         bare = client()

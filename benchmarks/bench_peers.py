@@ -52,20 +52,28 @@ async def _measure() -> dict[str, float]:
                 "litellm": lambda: litellm.acompletion(
                     model=f"openai/{MODEL}", messages=prompt(unique=True), mock_response=reply
                 ),
-                "router": lambda: router.acompletion(model=MODEL, messages=prompt(unique=True), mock_response=reply),
+                "router": lambda: router.acompletion(
+                    model=MODEL, messages=prompt(unique=True), mock_response=reply
+                ),
             }
         )
 
 
 def run(data: Path | None = None) -> Report:
-    report = Report("peers", "one new 2,000-token call that never leaves the process; microseconds a call, in turn")
+    report = Report(
+        "peers", "one new 2,000-token call that never leaves the process; microseconds a call, in turn"
+    )
     times = asyncio.run(_measure())
     report.add("AsyncOpenAI alone, in-memory transport", times["bare"], "us")
     report.add("AsyncOpenAI wrapped by costopt", times["costopt"], "us")
     report.add("litellm.acompletion(mock_response=...)", times["litellm"], "us")
     report.add("litellm.Router.acompletion(mock_response=...)", times["router"], "us")
-    report.add("litellm.acompletion / costopt", times["litellm"] / times["costopt"], "x", 1, stretch=5, at_least=True)
-    report.add("litellm.Router / costopt", times["router"] / times["costopt"], "x", 1, stretch=5, at_least=True)
+    report.add(
+        "litellm.acompletion / costopt", times["litellm"] / times["costopt"], "x", 1, stretch=5, at_least=True
+    )
+    report.add(
+        "litellm.Router / costopt", times["router"] / times["costopt"], "x", 1, stretch=5, at_least=True
+    )
     added = max(times["costopt"] - times["bare"], 1.0)
     report.add("litellm.acompletion / what costopt adds", times["litellm"] / added, "x")
     return report

@@ -20,7 +20,9 @@ CALLS = 5000
 
 
 def run(data: Path | None = None) -> Report:
-    report = Report("record", f"{CALLS} calls of 2,000 tokens handed to the ledger; microseconds on the caller's path")
+    report = Report(
+        "record", f"{CALLS} calls of 2,000 tokens handed to the ledger; microseconds on the caller's path"
+    )
     reply = wire.read_body("chat", 200, (), msgspec.json.encode(ANSWER))
     took: list[float] = []
     with tempfile.TemporaryDirectory() as folder:

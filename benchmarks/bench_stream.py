@@ -28,14 +28,18 @@ class Body(LIBRARY.SyncByteStream):  # type: ignore[misc,name-defined]
         last = {"index": 0, "delta": {}, "finish_reason": "stop"}
         yield b"data: " + msgspec.json.encode({**head, "choices": [last]}) + b"\n\n"
         usage = {"prompt_tokens": 2000, "completion_tokens": CHUNKS, "total_tokens": 2000 + CHUNKS}
-        yield b"data: " + msgspec.json.encode({**head, "choices": [], "usage": usage}) + b"\n\ndata: [DONE]\n\n"
+        yield (
+            b"data: " + msgspec.json.encode({**head, "choices": [], "usage": usage}) + b"\n\ndata: [DONE]\n\n"
+        )
 
 
 def _client() -> openai.OpenAI:
     def answer(_: Any) -> Any:
         return LIBRARY.Response(200, headers={"content-type": "text/event-stream"}, stream=Body())
 
-    return openai.OpenAI(api_key="sk-test", http_client=LIBRARY.Client(transport=LIBRARY.MockTransport(answer)))
+    return openai.OpenAI(
+        api_key="sk-test", http_client=LIBRARY.Client(transport=LIBRARY.MockTransport(answer))
+    )
 
 
 def _one(client: openai.OpenAI) -> tuple[float, float, float]:
@@ -43,7 +47,10 @@ def _one(client: openai.OpenAI) -> tuple[float, float, float]:
     started = time.perf_counter()
     options: Any = {"include_usage": True}
     events = client.chat.completions.create(
-        model=MODEL, messages=prompt(unique=True), stream=True, stream_options=options  # type: ignore[arg-type]
+        model=MODEL,
+        messages=prompt(unique=True),
+        stream=True,
+        stream_options=options,  # type: ignore[arg-type]
     )
     arrived: list[float] = []
     for _ in events:

@@ -34,7 +34,9 @@ class Figure:
             return text
         sign = ">=" if self.at_least else "<="
         stretch = "" if self.stretch is None else f", stretch {sign} {self.stretch:g}"
-        return f"{text:<76} bound {sign} {self.bound:g}{stretch}: {'holds' if self.holds else 'DOES NOT HOLD'}"
+        return (
+            f"{text:<76} bound {sign} {self.bound:g}{stretch}: {'holds' if self.holds else 'DOES NOT HOLD'}"
+        )
 
 
 @dataclass
@@ -61,7 +63,9 @@ class Report:
         print(json.dumps({"name": self.name, "figures": values, "holds": self.holds}))
 
 
-def paired(floor: Callable[[], Any], ours: Callable[[], Any], *, rounds: int = 40, calls: int = 50) -> tuple[float, float]:
+def paired(
+    floor: Callable[[], Any], ours: Callable[[], Any], *, rounds: int = 40, calls: int = 50
+) -> tuple[float, float]:
     """Median microseconds a call of `floor` and of `ours`, measured in turn so that drift hits both."""
     for _ in range(calls):
         floor()

@@ -41,7 +41,9 @@ _numbers = count()
 def prompt(*, unique: bool) -> list[dict[str, str]]:
     """Eleven messages of about 2,000 tokens; `unique` makes it one nobody has asked before."""
     marker = f"Case {next(_numbers)}." if unique else "Case 0."
-    turns = [{"role": "user" if at % 2 else "assistant", "content": _LINE.format(at) * 10} for at in range(10)]
+    turns = [
+        {"role": "user" if at % 2 else "assistant", "content": _LINE.format(at) * 10} for at in range(10)
+    ]
     return [{"role": "system", "content": marker}, *turns]
 
 
@@ -51,7 +53,9 @@ def handler(_: Any) -> Any:
 
 def client() -> openai.OpenAI:
     """The real SDK on an in-memory transport."""
-    return openai.OpenAI(api_key="sk-test", http_client=LIBRARY.Client(transport=LIBRARY.MockTransport(handler)))
+    return openai.OpenAI(
+        api_key="sk-test", http_client=LIBRARY.Client(transport=LIBRARY.MockTransport(handler))
+    )
 
 
 def ask(through: Any, *, unique: bool = False) -> Any:

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     )
     from costopt.optimizer import Optimizer, wrap
     from costopt.policy import Policy
-    from costopt.tags import tags
+    from costopt.tagging import tags
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Optimizer": "costopt.optimizer",
     "Policy": "costopt.policy",
-    "tags": "costopt.tags",
+    "tags": "costopt.tagging",
     "wrap": "costopt.optimizer",
 } | dict.fromkeys(
     (

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent.futures import Executor, Future
-from typing import Any, Generic, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ from costopt.types import Reply, Request
 
 T = TypeVar("T")
 Perform: TypeAlias = Callable[[Effect[Any]], Any]
+Step: TypeAlias = Callable[[], None]
 
 
 class Ride(Generic[T]):
@@ -102,9 +104,9 @@ class Live:
         self.ended = True
         reply, complete = self._read()
         if complete:
-            _close_out(self.ride, self.perform, lambda: self.ride.send(reply))
+            _close_out(self.ride, self.perform, partial(self.ride.send, reply))
         else:
-            _close_out(self.ride, self.perform, lambda: self.ride.throw(Interrupted(reply)))
+            _close_out(self.ride, self.perform, partial(self.ride.throw, Interrupted(reply)))
 
     def _read(self) -> tuple[Reply, bool]:
         return self.opened.read(b"".join(self._parts), self._first_ns)
@@ -213,35 +215,38 @@ def _answered(ride: Ride[T], answer: Reply | Exception) -> Ride[T]:
 def _wait(answer: Any) -> Any:
     if type(answer) is Work:
         return answer.run()
-    if isinstance(answer, Future):
-        try:
-            return answer.result()
-        except BaseException:
-            answer.cancel()
-            raise
-    return answer
+    if not isinstance(answer, Future):
+        return answer
+    waiting = cast("Future[Any]", answer)
+    try:
+        return waiting.result()
+    except BaseException:
+        waiting.cancel()
+        raise
 
 
 async def _awaited(answer: Any) -> Any:
     if isinstance(answer, Future):
-        return await asyncio.wrap_future(answer)
+        return await asyncio.wrap_future(cast("Future[Any]", answer))
     return await answer if inspect.isawaitable(answer) else answer
 
 
 def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
     """The caller left during an effect: hand over what `pending` still came to, then interrupt the flow."""
     if isinstance(pending, Future) and not pending.cancel():
-        try:
-            answer = pending.result()
-        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-            _close_out(ride, perform, lambda: ride.throw(failure))
-            return
-        ride.send(answer)
+        _close_out(ride, perform, _told(ride, cast("Future[Any]", pending)))
     if not ride.done:
-        _close_out(ride, perform, lambda: ride.throw(Interrupted(None)))
+        _close_out(ride, perform, partial(ride.throw, Interrupted(None)))
 
 
-def _close_out(ride: Ride[Any], perform: Perform, first: Callable[[], None]) -> None:
+def _told(ride: Ride[Any], done: Future[Any]) -> Step:
+    error = done.exception()
+    if isinstance(error, Exception):
+        return partial(ride.throw, error)
+    return partial(ride.send, done.result())
+
+
+def _close_out(ride: Ride[Any], perform: Perform, first: Step) -> None:
     """Take the last steps of a flow whose caller has left; effects that wait are answered by leaving again."""
     step = first
     try:
@@ -254,18 +259,17 @@ def _close_out(ride: Ride[Any], perform: Perform, first: Callable[[], None]) -> 
         return
 
 
-def _last_step(ride: Ride[Any], perform: Perform) -> Callable[[], None]:
+def _last_step(ride: Ride[Any], perform: Perform) -> Step:
     effect = ride.effect
     if effect.waits:
-        return lambda: ride.throw(Interrupted(None))
+        return partial(ride.throw, Interrupted(None))
     try:
-        answer = _wait(perform(effect))
-    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-        return lambda failure=failure: ride.throw(failure)  # type: ignore[misc]
-    return lambda: ride.send(answer)
+        return partial(ride.send, _wait(perform(effect)))
+    except Exception as failure:
+        return partial(ride.throw, failure)
 
 
-def stream(live: Live) -> Iterator[bytes]:
+def stream(live: Live) -> Generator[bytes]:
     """Pass a live stream on, chunk by chunk, and finish its flow."""
     failure: Exception | None = None
     try:
@@ -288,7 +292,7 @@ def _end(live: Live, failure: Exception | None, drive: Callable[[], Any]) -> Non
             raise failure from None
 
 
-async def astream(live: Live, executor: Executor) -> Any:
+async def astream(live: Live, executor: Executor) -> AsyncGenerator[bytes]:
     """`stream` on an event loop."""
     failure: Exception | None = None
     try:

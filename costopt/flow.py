@@ -22,9 +22,9 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import TypeAlias
 
-from msgspec.structs import replace
-
-from costopt.decide import batch, budget as budgets, retry as retries
+from costopt.decide import batch
+from costopt.decide import budget as budgets
+from costopt.decide import retry as retries
 from costopt.effects import (
     Admit,
     Call,
@@ -282,4 +282,5 @@ def compose(plan: Plan, layers: Sequence[Layer] = PIPELINE) -> Handler:
     def around(inner: Handler, layer: Layer) -> Handler:
         return lambda request: layer(plan, request, inner)
 
-    return reduce(around, reversed(layers), partial(call, plan))
+    core: Handler = partial(call, plan)
+    return reduce(around, reversed(layers), core)

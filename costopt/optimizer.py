@@ -13,6 +13,7 @@ from costopt.flow import Handler, compose
 from costopt.plan import Plan
 from costopt.policy import Policy
 from costopt.policyfile import load
+from costopt.world.clock import Clock
 from costopt.world.live import World
 from costopt.world.pricemap import load as load_prices
 from costopt.world.tokenizers import counter
@@ -31,13 +32,23 @@ class Optimizer:
     `policy`: a preset's name, a YAML path, a mapping of the same shape or a `Policy`; default `balanced`.
     `ledger`: the folder for ledger, disk cache and budgets; default the policy's (`~/.costopt`).
     `reload`: re-read a policy file when it changes (cache sizes and the ledger's place stay as they were).
+    `clock`: another clock than the machine's, for tests.
     Usable from any thread and event loop. Close it, or use it in a `with` or `async with` block.
-    Raises PolicyError.
+    Raises PolicyError, and LedgerError where the policy is strict and the ledger cannot be used.
     """
 
-    def __init__(self, policy: PolicyLike = None, *, ledger: str | Path | None = None, reload: bool = False) -> None:
+    def __init__(
+        self,
+        policy: PolicyLike = None,
+        *,
+        ledger: str | Path | None = None,
+        reload: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
         self.policy = load(policy)
-        self.world = World(self.policy, _folder(self.policy, ledger))
+        self.world = World(self.policy, _folder(self.policy, ledger), clock)
+        if self.policy.strict:
+            self.world.open()
         self._counter = counter()
         self._handler = self._compose(self.policy)
         self._watcher = _watch(policy, self.policy) if reload else None

@@ -18,7 +18,7 @@ from costopt.decide.tokens import TokenCounter
 from costopt.effects import Quota
 from costopt.errors import BudgetExceeded
 from costopt.policy import Limit, Policy
-from costopt.types import Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
+from costopt.types import Basis, Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
 
 #: Where a tokenizer is only like the model's own, budgets hold back this much more.
 ESTIMATE_MARGIN = 1.5
@@ -73,7 +73,7 @@ class Plan:
             return replace(entry.reply, tier=found)
         savings: tuple[Saving, ...] = ()
         if paid.cost is not None:
-            basis = "estimated" if paid.usage.estimated else "derived"
+            basis: Basis = "estimated" if paid.usage.estimated else "derived"
             savings = (Saving(lever, paid.cost, basis, "the stored call paid again"),)
         return replace(entry.reply, tier=found, receipt=replace(paid, cost=0, savings=savings))
 
@@ -114,7 +114,9 @@ class Plan:
     def downgrades(self, request: Request, full: BudgetExceeded) -> bool:
         """Whether the budget that is full lets a cheaper model try."""
         rules = self.policy.budgets
-        return any(rule.on_exceed == "downgrade" and scope(rule, request.tags) == full.scope for rule in rules)
+        return any(
+            rule.on_exceed == "downgrade" and scope(rule, request.tags) == full.scope for rule in rules
+        )
 
     def routed(self, request: Request, reply: Reply, failed: list[Reply]) -> Reply:
         """`reply` with the cost of failed attempts and what the choice of model saved, against the model asked for
@@ -145,7 +147,9 @@ class Plan:
         cut = trim.apply(wire.dialect(request.api), request.body, rules, self.counter, request.model)
         if cut.before == cut.after:
             return request, 0
-        request.note("trim", f"{cut.before} to {cut.after} tokens: {cut.dropped} turns cut, {cut.shortened} shortened")
+        request.note(
+            "trim", f"{cut.before} to {cut.after} tokens: {cut.dropped} turns cut, {cut.shortened} shortened"
+        )
         return replace(request, body=cut.body, raw=b""), cut.before - cut.after
 
     def credited(self, request: Request, reply: Reply, removed: int) -> Reply:
@@ -154,10 +158,11 @@ class Plan:
         if receipt is None or receipt.cost is None:
             return reply
         tier = receipt.usage.service_tier
-        prices = [
-            self.book.cost(receipt.model, Usage(service_tier=tier, **{bucket: removed}), request.provider)
-            for bucket in ("input", "cache_read")
-        ]
+        uncached, cached = (
+            Usage(input=removed, service_tier=tier),
+            Usage(cache_read=removed, service_tier=tier),
+        )
+        prices = [self.book.cost(receipt.model, usage, request.provider) for usage in (uncached, cached)]
         known = [price for price in prices if price is not None]
         if not known:
             return reply
@@ -197,11 +202,12 @@ class Plan:
         if output is None:
             return None
         tier = str(request.body.get("service_tier") or "")
-        buckets = ("input", "cache_write", "cache_write_1h")
-        costs = [
-            self.book.cost(request.model, Usage(output=output, service_tier=tier, **{bucket: prompt}), request.provider)
-            for bucket in buckets
-        ]
+        usages = (
+            Usage(input=prompt, output=output, service_tier=tier),
+            Usage(cache_write=prompt, output=output, service_tier=tier),
+            Usage(cache_write_1h=prompt, output=output, service_tier=tier),
+        )
+        costs = [self.book.cost(request.model, usage, request.provider) for usage in usages]
         return None if costs[0] is None else max(cost for cost in costs if cost is not None)
 
     def _most_output(self, request: Request) -> int | None:
@@ -217,7 +223,9 @@ class Plan:
 
     def prompt_tokens(self, request: Request) -> int:
         view = wire.dialect(request.api)
-        return self.counter.count_prompt(view.turns(request.body), view.tools_text(request.body), request.model)
+        return self.counter.count_prompt(
+            view.turns(request.body), view.tools_text(request.body), request.model
+        )
 
     def priced(self, request: Request, reply: Reply) -> Reply:
         """`reply` with its receipt; usage the provider did not send is counted here and says so."""

@@ -44,10 +44,19 @@ def request(text: str = "Capital of France?", *, api: Any = "chat", **fields: An
     )
 
 
-def answer(text: str = "Paris", *, finish: str = "stop", model: str = MODEL, prompt: int = 12, output: int = 3) -> Reply:
+def answer(
+    text: str = "Paris", *, finish: str = "stop", model: str = MODEL, prompt: int = 12, output: int = 3
+) -> Reply:
     usage = {"prompt_tokens": prompt, "completion_tokens": output, "total_tokens": prompt + output}
     choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
-    raw = {"id": "x", "object": "chat.completion", "created": 1, "model": model, "choices": [choice], "usage": usage}
+    raw = {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 1,
+        "model": model,
+        "choices": [choice],
+        "usage": usage,
+    }
     return wire.read_body("chat", 200, (), msgspec.json.encode(raw))
 
 

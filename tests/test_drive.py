@@ -219,7 +219,10 @@ def test_one_bad_flow_in_lockstep_fails_alone_and_order_holds() -> None:
 
     def call_many(sent: list[Any]) -> list[Any]:
         waves.append(len(sent))
-        return [UpstreamError(Reply(status=400)) if "bad" in str(each.body) else answer(str(each.body)) for each in sent]
+        return [
+            UpstreamError(Reply(status=400)) if "bad" in str(each.body) else answer(str(each.body))
+            for each in sent
+        ]
 
     texts = ["one", "bad", "three"]
     flows = [compose(plan(Policy(ledger=None)))(request(text)) for text in texts]

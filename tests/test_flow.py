@@ -41,7 +41,9 @@ def test_a_repeat_is_answered_from_the_cache_and_saves_what_the_call_had_cost() 
     assert first.receipt is not None
     assert again.receipt is not None
     assert again.receipt.cost == 0
-    assert [(s.lever, s.nano, s.basis) for s in again.receipt.savings] == [("cache", first.receipt.cost, "derived")]
+    assert [(s.lever, s.nano, s.basis) for s in again.receipt.savings] == [
+        ("cache", first.receipt.cost, "derived")
+    ]
     assert again.usage == first.usage
     assert [record.outcome for record in world.records] == ["ok", "hit"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from costopt.policy import Cache
 from costopt.types import Reply, Request
@@ -30,7 +30,12 @@ def cacheable(request: Request, rules: Cache) -> str:
 def _hosted_tools(tools: Any) -> bool:
     if not isinstance(tools, list):
         return False
-    return any(isinstance(tool, dict) and tool.get("type", "") not in CALLER_TOOLS for tool in tools)
+    listed = cast("list[Any]", tools)
+    return any(isinstance(tool, dict) and _kind(tool) not in CALLER_TOOLS for tool in listed)
+
+
+def _kind(tool: dict[str, Any]) -> str:
+    return str(tool.get("type", ""))
 
 
 def storable(reply: Reply, text: str, rules: Cache) -> str:

@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from costopt import wire
-from costopt.tags import current
+from costopt.tagging import current
 from costopt.types import Api, Control, Request
 
 OURS = b"x-costopt-"
@@ -68,7 +67,13 @@ def read_headers(headers: Headers) -> Letterhead:
 
 
 def request_of(
-    api: Api, url: str, host: str, head: Letterhead, content: bytes, new_id: Callable[[], str], shared: bool = False
+    api: Api,
+    url: str,
+    host: str,
+    head: Letterhead,
+    content: bytes,
+    new_id: Callable[[], str],
+    shared: bool = False,
 ) -> Request | None:
     """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched."""
     body = _json_object(content)

@@ -7,7 +7,6 @@ The OpenAI and Anthropic clients retry and wrap any exception of a transport but
 from __future__ import annotations
 
 import sys
-from functools import cache
 
 from costopt.errors import CostoptError
 from costopt.types import Api
@@ -24,6 +23,5 @@ def as_sdk_error(refusal: CostoptError, api: Api) -> CostoptError:
     return error
 
 
-@cache
 def _mixed(ours: type[CostoptError], theirs: type[Exception]) -> type[CostoptError]:
     return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__})

@@ -6,7 +6,7 @@ front of it. What is not a model call goes through untouched, byte for byte. Nei
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,9 @@ _TRAVEL = frozenset({"content-encoding", "content-length", "transfer-encoding", 
 class _Edge:
     """What the sync and the async transport share: everything that is not waiting."""
 
-    def __init__(self, library: ModuleType, inner: Any, optimizer: Optimizer, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self, library: ModuleType, inner: Any, optimizer: Optimizer, on_close: Callable[[], None]
+    ) -> None:
         self.library: Any = library
         self.inner = inner
         self.optimizer = optimizer
@@ -42,7 +44,9 @@ class _Edge:
         try:
             self.optimizer.check_open()
         except Closed as closed:
-            raise as_sdk_error(closed, "messages" if "anthropic" in sent.url.host else api or "chat") from None
+            raise as_sdk_error(
+                closed, "messages" if "anthropic" in sent.url.host else api or "chat"
+            ) from None
         return api
 
     def intake(self, api: Api, sent: Any, content: bytes) -> Request | None:
@@ -50,7 +54,9 @@ class _Edge:
             return None
         url = sent.url
         head = read_headers(sent.headers.raw)
-        return request_of(api, str(url), url.host, head, content, self.optimizer.new_id, self.optimizer.shares_tenants)
+        return request_of(
+            api, str(url), url.host, head, content, self.optimizer.new_id, self.optimizer.shares_tenants
+        )
 
     def outgoing(self, sent: Any, request: Request | None = None) -> Any:
         """The request as the provider gets it: without our headers, and with an edited body only if one was edited."""
@@ -64,7 +70,9 @@ class _Edge:
             )
         kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
         content = msgspec.json.encode(request.body)
-        return self.library.Request(sent.method, sent.url, headers=kept, content=content, extensions=sent.extensions)
+        return self.library.Request(
+            sent.method, sent.url, headers=kept, content=content, extensions=sent.extensions
+        )
 
     def foreign(self, request: Request, first: Request) -> bool:
         return request.provider != first.provider
@@ -204,7 +212,7 @@ class AsyncEdge(_Edge):
 class _SyncBody:
     """The bytes of a live stream. Closing it early tells the flow; a forgotten one does so when collected."""
 
-    def __init__(self, chunks: Iterator[bytes], live: Live, response: Any) -> None:
+    def __init__(self, chunks: Generator[bytes], live: Live, response: Any) -> None:
         self._chunks = chunks
         self._live = live
         self._response = response
@@ -213,7 +221,7 @@ class _SyncBody:
         return self._chunks
 
     def close(self) -> None:
-        self._chunks.close()  # type: ignore[attr-defined]
+        self._chunks.close()
         self._live.leave()
         self._response.close()
 
@@ -222,7 +230,7 @@ class _SyncBody:
 
 
 class _AsyncBody:
-    def __init__(self, chunks: AsyncIterator[bytes], live: Live, response: Any) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes], live: Live, response: Any) -> None:
         self._chunks = chunks
         self._live = live
         self._response = response
@@ -231,7 +239,7 @@ class _AsyncBody:
         return self._chunks
 
     async def aclose(self) -> None:
-        await self._chunks.aclose()  # type: ignore[attr-defined]
+        await self._chunks.aclose()
         self._live.leave()
         await self._response.aclose()
 
@@ -270,7 +278,10 @@ def _told(request: Request, reply: Reply) -> list[tuple[str, str]]:
         return told
     told.append(("x-costopt-model", receipt.model))
     if receipt.cost is not None:
-        told += [("x-costopt-cost", usd(receipt.cost)), ("x-costopt-saved", usd(sum(s.nano for s in receipt.savings)))]
+        told += [
+            ("x-costopt-cost", usd(receipt.cost)),
+            ("x-costopt-saved", usd(sum(s.nano for s in receipt.savings))),
+        ]
     return told
 
 

@@ -6,9 +6,9 @@ import importlib
 from collections.abc import Callable
 from importlib import metadata
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from costopt.edge.transport import SyncEdge, transports
+from costopt.edge.transport import AsyncEdge, SyncEdge, transports
 from costopt.errors import UnsupportedClient
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda:
     if getattr(given, "__module__", "").split(".")[0] == "litellm" and callable(given):
         from costopt.edge.litellm import wrap_callable
 
-        return wrap_callable(optimizer, given)
+        return cast("C", wrap_callable(optimizer, given))
     inner = getattr(given, "_client", None)  # the SDKs offer no public way to their HTTP client
     if not callable(getattr(given, "copy", None)) or inner is None or library_of(inner) is None:
         raise UnsupportedClient(
@@ -39,7 +39,7 @@ def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda:
 def unwrapped(http: Any) -> Any:
     """The user's own HTTP client, also when `http` is already ours: wrapping twice never runs the pipeline twice."""
     edge = getattr(http, "_transport", None)
-    return edge.inner if hasattr(edge, "optimizer") else http
+    return edge.inner if isinstance(edge, SyncEdge | AsyncEdge) else http
 
 
 def in_front_of(optimizer: Optimizer, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
@@ -89,4 +89,4 @@ def _default_library() -> str:
 def optimizer_of(client: Any) -> Optimizer | None:
     """The Optimizer behind a wrapped SDK client, or None."""
     edge = getattr(getattr(client, "_client", None), "_transport", None)
-    return edge.optimizer if isinstance(edge, SyncEdge) or hasattr(edge, "optimizer") else None
+    return edge.optimizer if isinstance(edge, SyncEdge | AsyncEdge) else None

@@ -71,6 +71,11 @@ class World:
         """A call to another provider than the client's own, through litellm."""
         return Work(partial(complete, request))
 
+    def open(self) -> None:
+        """Open the ledger now rather than at the first call. Raises LedgerError."""
+        if self.ledger is not None:
+            self.ledger.open()
+
     @cached_property
     def executor(self) -> ThreadPoolExecutor:
         """Where event loops run what blocks; no thread before the first use."""
@@ -103,12 +108,7 @@ class World:
     @cached_property
     def ledger(self) -> Ledger | None:
         rules = self.policy.ledger
-        if rules is None or self.folder is None:
-            return None
-        ledger = Ledger(self.folder, rules.content)
-        if self.policy.strict:
-            ledger.open()
-        return ledger
+        return Ledger(self.folder, rules.content) if rules and self.folder else None
 
     def close(self) -> None:
         """Write what waits, then leave no thread and no file descriptor behind."""
@@ -132,7 +132,7 @@ class World:
         return Work(partial(self._from_disk, self.disk, effect.key, now))
 
     def _from_disk(self, disk: DiskCache, key: str, now: int) -> Entry | None:
-        entry = self._guarded("disk cache", lambda: disk.get(key, now))
+        entry: Entry | None = self._guarded("disk cache", lambda: disk.get(key, now))
         if entry is None:
             return None
         self.memory.put(key, entry)

@@ -58,7 +58,8 @@ def _events() -> bytes:
         {"type": "message_stop"},
     ]
     return b"".join(
-        b"event: " + event["type"].encode() + b"\ndata: " + msgspec.json.encode(event) + b"\n\n" for event in listed
+        b"event: " + event["type"].encode() + b"\ndata: " + msgspec.json.encode(event) + b"\n\n"
+        for event in listed
     )
 
 

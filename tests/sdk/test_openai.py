@@ -18,7 +18,10 @@ openai = pytest.importorskip("openai")
 LIBRARY: Any = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
 
 CACHING = Policy(name="test", cache=Cache(disk=64 * 1024**2))
-ASK: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Capital of France?"}]}
+ASK: dict[str, Any] = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Capital of France?"}],
+}
 USAGE = {"prompt_tokens": 12, "completion_tokens": 1, "total_tokens": 13}
 ANSWER = {
     "id": "chatcmpl-1",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -15,7 +15,7 @@ def current() -> Mapping[str, str]:
 
 
 @contextmanager
-def tags(**named: str) -> Iterator[None]:
+def tags(**named: str) -> Generator[None]:
     """Add tags to all calls inside the block; inner blocks and per-call tags win. Values become strings."""
     token = _current.set({**_current.get(), **{name: str(value) for name, value in named.items()}})
     try:
