@@ -1,0 +1,165 @@
+"""One call of a litellm function, driven through the flow: sync and async."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from costopt import wire
+from costopt.drive import Live, Opened, arun, astream, run, stream
+from costopt.edge.litellm_intake import Asked, asked, outgoing
+from costopt.edge.litellm_reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
+from costopt.edge.litellm_stream import AsyncChunks, Chunks, SyncChunks, Tap
+from costopt.effects import Call, Effect
+from costopt.types import Api, Reply, Request
+from costopt.world.upstream import failure_of
+
+if TYPE_CHECKING:
+    from costopt.optimizer import Optimizer
+
+
+class Edge:
+    """One wrapped function: everything about it that outlives a call."""
+
+    def __init__(
+        self, optimizer: Optimizer, litellm: Any, function: Any, api: Api, signature: inspect.Signature
+    ) -> None:
+        self.optimizer = optimizer
+        self.litellm = litellm
+        self.function = function
+        self.api: Api = api
+        self.signature = signature
+
+    def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
+        """The call, or None where it is litellm's to say what is wrong with it, or litellm calling itself."""
+        self.optimizer.check_open()
+        try:
+            bound = self.signature.bind(*args, **kwargs).arguments
+        except TypeError:
+            return None
+        arguments = {**bound, **bound.pop("kwargs", {})}
+        if arguments.get("acompletion") or arguments.get("aembedding"):
+            return None
+        route = self.optimizer.policy.route
+        alias = route.alias if route else ""
+        shared = self.optimizer.shares_tenants
+        return asked(self.litellm, self.api, arguments, self.optimizer.new_id(), shared=shared, alias=alias)
+
+    def opened(self, request: Request, chunks: Any) -> Opened:
+        read = partial(wire.read_events, request.api, 200, HEADERS)
+        return Opened(200, HEADERS, chunks, read, self.optimizer.world.clock.now)
+
+    def held(self, request: Request, events: bytes) -> Reply:
+        return wire.read_events(request.api, 200, HEADERS, events)[0]
+
+
+class _Run:
+    """One call under way. `answers` remembers what litellm returned, by the bytes the flow saw of it."""
+
+    def __init__(self, edge: Edge, call: Asked) -> None:
+        self.edge = edge
+        self.call = call
+        self.answers: list[tuple[bytes, Any]] = []
+        self.tap: Tap | None = None
+
+    def tapped(self, answer: Any) -> Tap | None:
+        """`answer` with its bytes drawn off, if it is a stream."""
+        return Tap(answer) if isinstance(answer, self.edge.litellm.CustomStreamWrapper) else None
+
+    def lives(self, request: Request, tap: Tap) -> bool:
+        """Whether chunks may be passed on as they arrive; if so `tap` is the one the caller reads."""
+        if not request.stream or request.hold:
+            return False
+        self.tap = tap
+        return True
+
+    def plain(self, answer: Any) -> Reply:
+        reply = reply_of(self.edge.api, answer)
+        self.answers.append((reply.body, answer))
+        return reply
+
+    def answer(self, reply: Reply) -> Any:
+        """litellm's own object where the flow let its answer through, else a new one."""
+        request = self.call.request
+        given = next((answer for body, answer in self.answers if body is reply.body and not reply.tier), None)
+        if given is None:
+            return answer_of(self.edge.litellm, request, reply)
+        known = getattr(given, "_hidden_params", None)
+        if isinstance(known, dict):
+            known["costopt"] = told(request, reply)
+        return given
+
+    def live(self, kind: type[Chunks], live: Live, objects: Callable[[Tap], Any]) -> Any:
+        tap = self.tap
+        assert tap is not None
+        tap.live = live
+        known = dict(getattr(tap.source, "_hidden_params", {}))
+
+        def shown() -> dict[str, Any]:
+            known["costopt"] = told(self.call.request, tap.reply)
+            return known
+
+        return kind(objects(tap), self.edge.litellm.CustomStreamWrapper, shown, tap)
+
+    def replayed(self, kind: type[Chunks], chunks: Callable[[Any, Request, Reply], Any], reply: Reply) -> Any:
+        request, litellm = self.call.request, self.edge.litellm
+        known = hidden(request, reply)
+        return kind(chunks(litellm, request, reply), litellm.CustomStreamWrapper, lambda: known, None)
+
+
+class SyncRun(_Run):
+    def go(self) -> Any:
+        optimizer, request = self.edge.optimizer, self.call.request
+        result = run(optimizer.flow(request), self._perform)
+        if isinstance(result, Live):
+            return self.live(SyncChunks, result, lambda tap: tap.objects(stream(result)))
+        return self.replayed(SyncChunks, chunks_of, result) if request.stream else self.answer(result)
+
+    def _perform(self, effect: Effect[Any]) -> Any:
+        if type(effect) is not Call:
+            return self.edge.optimizer.world.perform(effect)
+        try:
+            return self._ask(effect.request)
+        except Exception as error:
+            raise failure_of(error) from error
+
+    def _ask(self, request: Request) -> Reply | Opened:
+        answer = self.edge.function(**outgoing(self.call, request))
+        tap = self.tapped(answer)
+        if tap is None:
+            return self.plain(answer)
+        if self.lives(request, tap):
+            return self.edge.opened(request, tap.encoded())
+        return self.edge.held(request, b"".join(tap.encoded()))
+
+
+class AsyncRun(_Run):
+    async def go(self) -> Any:
+        optimizer, request = self.edge.optimizer, self.call.request
+        executor = optimizer.world.executor
+        result = await arun(optimizer.flow(request), self._perform, executor)
+        if isinstance(result, Live):
+            return self.live(AsyncChunks, result, lambda tap: tap.aobjects(astream(result, executor)))
+        return self.replayed(AsyncChunks, achunks_of, result) if request.stream else self.answer(result)
+
+    def _perform(self, effect: Effect[Any]) -> Any:
+        if type(effect) is not Call:
+            return self.edge.optimizer.world.perform(effect)
+        return self._called(effect.request)
+
+    async def _called(self, request: Request) -> Reply | Opened:
+        try:
+            return await self._ask(request)
+        except Exception as error:
+            raise failure_of(error) from error
+
+    async def _ask(self, request: Request) -> Reply | Opened:
+        answer = await self.edge.function(**outgoing(self.call, request))
+        tap = self.tapped(answer)
+        if tap is None:
+            return self.plain(answer)
+        if self.lives(request, tap):
+            return self.edge.opened(request, tap.aencoded())
+        return self.edge.held(request, b"".join([chunk async for chunk in tap.aencoded()]))
