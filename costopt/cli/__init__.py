@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from costopt import __version__
 from costopt.cli import archive, demo, explain, policy, report
@@ -26,9 +26,14 @@ COMMANDS = (demo, report, explain, policy, archive)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. `argv` as in `sys.argv[1:]`, the default."""
+    args = parser().parse_args(argv)
+    return quietly(lambda: run(args))
+
+
+def quietly(do: Callable[[], int]) -> int:
+    """Exit code of `do`; Ctrl-C and a reader who left are no news."""
     try:
-        args = parser().parse_args(argv)
-        code = run(args)
+        code = do()
         sys.stdout.flush()
     except BrokenPipeError:
         # the interpreter flushes stdout once more at exit and would complain

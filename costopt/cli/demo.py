@@ -2,22 +2,182 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from costopt.cli.options import add_json, add_ledger
+from costopt.cli import show
+from costopt.cli.fault import InputError
+from costopt.cli.money import dollars, percent, with_usd
+from costopt.cli.options import add_json, add_ledger, folder
+from costopt.cli.show import Column
+
+if TYPE_CHECKING:
+    from costopt.demo.outcome import DemoResult, Side
+    from costopt.demo.run import Run
+
+#: The demo's sums are small and exact: all nine places of a nano-dollar are shown.
+DIGITS = 9
 
 
 def add(commands: Any) -> None:
     parser: ArgumentParser = commands.add_parser("demo", help="see the saving; needs no key and no network")
-    parser.add_argument("--policy", default=None, metavar="FILE|PRESET", help="default: balanced")
+    parser.add_argument("--policy", metavar="FILE|PRESET", help="default: one made for this workload")
     parser.add_argument(
         "--real-model", action="store_true", help="a small local model answers (extra `local`)"
     )
     add_json(parser)
-    add_ledger(parser, None, "where to record the wrapped run (default: a new temporary folder)")
+    add_ledger(parser, None, "new folder for the wrapped run's ledger (default: a temporary one, kept)")
     parser.set_defaults(run=run)
 
 
 def run(args: Namespace) -> int:
-    raise NotImplementedError
+    place = _new_folder(args.ledger) if args.ledger else None
+
+    from costopt.demo.run import compare
+
+    with _progress(quiet=args.json) as on_progress:
+        result = compare(args.policy, real_model=args.real_model, ledger=place, on_progress=on_progress)
+    if args.json:
+        show.as_json(with_usd(document(result)))
+    else:
+        print_result(result)
+    return 0
+
+
+def _new_folder(given: str) -> Path:
+    """Old calls and cached answers in it would be counted as this run's."""
+    place = folder(given)
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise InputError(f"costopt: --ledger {given}: the demo needs a new or empty folder")
+    return place
+
+
+def document(result: DemoResult) -> dict[str, Any]:
+    import msgspec
+
+    levers = [{"lever": lever, "nano": nano} for lever, nano in result.saved_by_lever.items()]
+    fields = msgspec.structs.asdict(result) | {
+        "plain": msgspec.structs.asdict(result.plain),
+        "wrapped": msgspec.structs.asdict(result.wrapped),
+        "saved_by_lever": levers,
+        "saved": result.saved,
+        "ledger": str(result.ledger),
+        "price_revision": _revision(result),
+    }
+    return {"unit": "nano-USD", **fields}
+
+
+def _revision(result: DemoResult) -> str:
+    """The price revision that the ledger's calls name."""
+    from costopt.world.ledger import Reader
+
+    with Reader(result.ledger) as reader:
+        rows = reader.query("SELECT DISTINCT revision FROM origins WHERE revision <> ''")
+    return ", ".join(row[0] for row in rows)
+
+
+def print_result(result: DemoResult) -> None:
+    show.heading(
+        f"A support desk's day on {', '.join(result.models)}, plain and wrapped (policy: {result.policy})"
+    )
+    show.line()
+    titles = (Column("", right=False), Column("plain"), Column("wrapped"), Column("change"))
+    show.table(titles, _sides(result.plain, result.wrapped))
+    show.line()
+    show.table(
+        (Column("saved by", right=False), Column("USD"), Column("", right=False)),
+        _levers(result),
+        footer=True,
+    )
+    show.line()
+    for sentence in _notes(result):
+        show.line(sentence)
+
+
+def _sides(plain: Side, wrapped: Side) -> list[list[str]]:
+    rows = [
+        _row("calls made", plain.calls, wrapped.calls),
+        _row("calls to the provider", plain.provider_calls, wrapped.provider_calls),
+        _row("prompt tokens paid", plain.prompt_tokens, wrapped.prompt_tokens),
+        _row("  of them at cache price", plain.cached_tokens, wrapped.cached_tokens),
+        _row("output tokens paid", plain.output_tokens, wrapped.output_tokens),
+    ]
+    costs = [dollars(plain.cost, DIGITS), dollars(wrapped.cost, DIGITS)]
+    known = plain.cost is not None and wrapped.cost is not None
+    change = percent((wrapped.cost or 0) - (plain.cost or 0), plain.cost or 0) if known else "-"
+    return [*rows, ["cost", *costs, change]]
+
+
+def _row(name: str, plain: int, wrapped: int) -> list[str]:
+    return [name, f"{plain:,}", f"{wrapped:,}", percent(wrapped - plain, plain) if plain != wrapped else ""]
+
+
+def _levers(result: DemoResult) -> list[list[str]]:
+    rows = [[lever, dollars(nano, DIGITS, signed=True), ""] for lever, nano in result.saved_by_lever.items()]
+    if result.interplay:
+        why = "what the levers do to each other and to the provider's prompt cache"
+        rows.append(["interplay", dollars(result.interplay, DIGITS, signed=True), why])
+    return [*rows, ["total", dollars(result.saved, DIGITS, signed=True), "plain minus wrapped"]]
+
+
+def _notes(result: DemoResult) -> list[str]:
+    return [
+        *(_real_model() if result.real_model else _simulated(result)),
+        f"Prices: list prices of litellm's price map, revision {_revision(result)}.",
+        "",
+        f"ledger  {result.ledger}",
+        f"next    costopt report --ledger {result.ledger}",
+    ]
+
+
+def _simulated(result: DemoResult) -> list[str]:
+    lines = [
+        "Simulated: the provider, its answers, and its prompt cache. Nothing left this machine.",
+        "Real: the openai SDK, the pipeline, the ledger, and the token counts of what was sent and said.",
+    ]
+    if result.billed is not None and result.wrapped.cost is not None:
+        same = "the same" if result.billed == result.wrapped.cost else "NOT the same"
+        lines.append(
+            f"The provider's own bill for the wrapped run is {dollars(result.billed, DIGITS)}: {same}."
+        )
+    if result.repeated is not None:
+        answered = 1 - result.wrapped.provider_calls / result.wrapped.calls
+        lines.append(
+            f"{result.repeated:.0%} of these calls repeat an earlier one, {answered:.0%} cost nothing."
+        )
+        lines.append("Your own calls will differ: wrap a client and see `costopt report`.")
+    return lines
+
+
+def _real_model() -> list[str]:
+    return [
+        "Real: the answers, by a small model on this machine, and its token counts.",
+        "Assumed: the price, as if it were gpt-4o-mini; a local model has none.",
+    ]
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Callable[[Run, int, int], None]]:
+    """A bar on a terminal, a line for each quarter elsewhere; on stderr, stdout holds the result only."""
+    if not sys.stderr.isatty():
+        yield _silent if quiet else _quarters
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        tasks = {"plain": bar.add_task("plain  ", total=None), "wrapped": bar.add_task("wrapped", total=None)}
+        yield lambda run, done, total: bar.update(tasks[run], completed=done, total=total)
+
+
+def _silent(run: Run, done: int, total: int) -> None:
+    pass
+
+
+def _quarters(run: Run, done: int, total: int) -> None:
+    if done * 4 // total > (done - 1) * 4 // total:
+        sys.stderr.write(f"{run}: {done} of {total} calls\n")

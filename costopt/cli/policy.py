@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
+
+if TYPE_CHECKING:
+    from costopt.decide.prices import PriceBook
+    from costopt.types import Nano
+
+#: Tokens whose cost tells a price: few enough to stay below every threshold for long prompts.
+SAMPLE = 1000
 
 
 def add(commands: Any) -> None:
     parser: ArgumentParser = commands.add_parser("policy", help="check a policy; list presets; JSON schema")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     check: ArgumentParser = actions.add_parser("check", help="say in plain words what a policy will do")
-    check.add_argument(
-        "policy", nargs="?", default="balanced", metavar="FILE|PRESET", help="default: balanced"
-    )
+    check.add_argument("policy", nargs="?", metavar="FILE|PRESET", help="default: balanced")
     check.set_defaults(run=_check)
     schema: ArgumentParser = actions.add_parser("schema", help="the JSON schema, for editors")
     schema.set_defaults(run=_schema)
@@ -25,9 +30,26 @@ def add(commands: Any) -> None:
 
 def _check(args: Namespace) -> int:
     from costopt.policyfile import explain, load
+    from costopt.world import pricemap
 
-    show.line(explain(load(args.policy)))
+    book = pricemap.load()
+    policy = load(args.policy, known=lambda model: _price(book, model) is not None)
+    show.heading(f"{policy.name}: this policy will")
+    for sentence in explain(policy, lambda model: _price(book, model)):
+        show.line(f"- {sentence}")
+    show.line(f"Prices: litellm's price map, revision {book.revision}.")
     return 0
+
+
+def _price(book: PriceBook, model: str) -> tuple[Nano, Nano] | None:
+    """Input and output price of a short prompt, nano-USD per million tokens; None where one is unknown."""
+    from costopt.types import Usage
+
+    usages = (Usage(), Usage(input=SAMPLE), Usage(output=SAMPLE))
+    fee, asked, said = (book.cost(model, usage) for usage in usages)
+    if fee is None or asked is None or said is None:
+        return None
+    return (asked - fee) * 1_000_000 // SAMPLE, (said - fee) * 1_000_000 // SAMPLE
 
 
 def _schema(args: Namespace) -> int:
@@ -39,7 +61,8 @@ def _schema(args: Namespace) -> int:
 
 def _list(args: Namespace) -> int:
     from costopt.policyfile import presets
+    from costopt.policyfile.read import DEFAULT
 
-    for name in presets():
-        show.line(name)
+    rows = [[name, "default" if name == DEFAULT else "", str(path)] for name, path in presets().items()]
+    show.table([show.Column(title, right=False) for title in ("preset", "", "file")], rows)
     return 0

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from costopt.cli.options import add_ledger
+from costopt.cli import show
+from costopt.cli.fault import InputError
+from costopt.cli.money import dollars, places, with_usd
+from costopt.cli.options import add_ledger, folder, since, until
+from costopt.cli.show import Column
+
+if TYPE_CHECKING:
+    from costopt.report import Report, Row
+
+#: What the basis of a saving means, in the words of the report.
+BASES = {
+    "known": "recorded",
+    "derived": "arithmetic on recorded facts",
+    "assumed": "if the answer would have been the same",
+    "estimated": "a guess at what would have been spent",
+}
 
 
 def add(commands: Any) -> None:
     parser: ArgumentParser = commands.add_parser("report", help="where the money went, and what was saved")
     add_ledger(parser)
     parser.add_argument(
-        "--by",
-        action="append",
-        metavar="model|day|tag:NAME",
-        help="group rows; repeat to nest (default: model)",
+        "--by", action="append", metavar="model|day|tag:NAME", help="group by; repeatable (default: model)"
     )
-    parser.add_argument("--since", metavar="WHEN", help="from this date (UTC) or span back: 2026-11-01, 7d")
-    parser.add_argument("--until", metavar="WHEN", help="to the end of this date (UTC), or a span back")
+    parser.add_argument("--since", metavar="DAY", help="from this UTC day, or the last days: 2026-11-01, 7d")
+    parser.add_argument("--until", metavar="DAY", help="to this UTC day, included")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document for machines")
     form.add_argument("--csv", action="store_true", help="print comma-separated values")
@@ -26,4 +39,75 @@ def add(commands: Any) -> None:
 
 
 def run(args: Namespace) -> int:
-    raise NotImplementedError
+    by, first, end = _groups(args.by), since(args.since), until(args.until)
+
+    from costopt.report import report
+
+    made = report(folder(args.ledger), by=by, since=first, until=end)
+    if args.json:
+        show.as_json(with_usd(made.to_dict()))
+    elif args.csv:
+        show.text(made.csv())
+    else:
+        _print(made)
+    return 0
+
+
+def _groups(asked: Sequence[str] | None) -> tuple[str, ...]:
+    for name in asked or ():
+        if name not in ("model", "day") and not (name.startswith("tag:") and len(name) > len("tag:")):
+            raise InputError(f"costopt: --by {name!r}: write model, day or tag:NAME")
+    return tuple(dict.fromkeys(asked or ("model",)))
+
+
+def _print(report: Report) -> None:
+    if report.empty:
+        show.line("no calls are recorded for this period")
+        return
+    unpriced = bool(report.total.unpriced)
+    columns = [*(Column(name, right=False) for name in report.by), *_columns(unpriced)]
+    digits = places((report.total.cost, report.total.saved, report.total.saved_assumed))
+    rows = [[*map(_name, row.group), *_cells(row, digits, unpriced)] for row in report.rows]
+    blank = [""] * (len(report.by) - 1)
+    total = ["total", *blank, *_cells(report.total, digits, unpriced)]
+    show.table(columns, [*rows, total], footer=True)
+    _print_savings(report.total, digits)
+    if unpriced:
+        show.line(f"{report.total.unpriced:,} calls have no known price: they are in no sum of money above.")
+    if report.total.estimated:
+        show.line(
+            f"{report.total.estimated:,} calls have token counts estimated here; the provider sent none."
+        )
+
+
+def _columns(unpriced: bool) -> list[Column]:
+    names = ["calls", "hits", "errors", *(["unpriced"] if unpriced else []), "prompt", "cached", "output"]
+    return [*map(Column, names), Column("cost"), Column("saved"), Column("saved, assumed")]
+
+
+def _cells(row: Row, digits: int, unpriced: bool) -> list[str]:
+    counts = [row.calls, row.hits, row.errors, *([row.unpriced] if unpriced else [])]
+    counts += [row.prompt, row.cached, row.output]
+    cost = dollars(0 if row.cost is None and not row.unpriced else row.cost, digits)
+    saved = (dollars(nano, digits, signed=True) for nano in (row.saved, row.saved_assumed))
+    return [*(f"{count:,}" for count in counts), cost, *saved]
+
+
+def _print_savings(total: Row, digits: int) -> None:
+    if not total.savings:
+        return
+    show.line()
+    columns = [
+        Column("lever", right=False),
+        Column("saved"),
+        Column("basis", right=False),
+        Column("", right=False),
+    ]
+    order = {basis: at for at, basis in enumerate(BASES)}
+    savings = sorted(total.savings, key=lambda each: (order[each.basis], -each.nano))
+    rows = [[s.lever, dollars(s.nano, digits, signed=True), s.basis, BASES[s.basis]] for s in savings]
+    show.table(columns, rows)
+
+
+def _name(group: str) -> str:
+    return show.clean(group) or "(none)"

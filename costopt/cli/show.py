@@ -21,19 +21,29 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def line(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
+def text(block: str) -> None:
+    """`block` as it is."""
+    sys.stdout.write(block)
 
 
-def heading(text: str) -> None:
+def line(content: str = "") -> None:
+    sys.stdout.write(content + "\n")
+
+
+def clean(content: str) -> str:
+    """Without control characters: tags and names come from outside and must not steer a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in content)
+
+
+def heading(content: str) -> None:
     """A title line, bold on a terminal."""
     if not on_terminal():
-        return line(text)
+        line(content)
+        return
     from rich.console import Console
     from rich.text import Text
 
-    Console().print(Text(text, style="bold"))
-    return None
+    Console().print(Text(content, style="bold"))
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: bool = False) -> None:
@@ -46,7 +56,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: b
 
 def as_json(document: dict[str, Any]) -> None:
     """One JSON document with the number of its schema in front."""
-    line(json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False))
+    line(json.dumps({"schema": SCHEMA} | document, indent=2, ensure_ascii=False))
 
 
 def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

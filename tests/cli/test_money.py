@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.cli.money import dollars, money, percent, places, usd
+from costopt.cli.money import dollars, percent, places, usd, with_usd
 
 NANO = st.integers(min_value=-(10**15), max_value=10**15)
 
@@ -14,7 +14,7 @@ NANO = st.integers(min_value=-(10**15), max_value=10**15)
     [
         (421_000, "$0.000421"),
         (1, "$0.000000001"),
-        (0, "$0.00"),
+        (0, "$0"),
         (-1_250_000_000, "-$1.2500"),
         (1_234_567_890_000, "$1,234.57"),
         (None, "unpriced"),
@@ -27,7 +27,7 @@ def test_dollars_have_enough_digits(nano: int | None, shown: str) -> None:
 def test_gains_and_losses_carry_their_sign() -> None:
     assert dollars(5_000_000, signed=True) == "+$0.005000"
     assert dollars(-5_000_000, signed=True) == "-$0.005000"
-    assert dollars(0, signed=True) == "$0.00"
+    assert dollars(0, signed=True) == "$0"
 
 
 @given(NANO.filter(bool), st.integers(0, 9))
@@ -40,12 +40,25 @@ def test_usd_is_exact(nano: int) -> None:
     text = usd(nano)
     assert text is not None
     assert Decimal(text) * 10**9 == nano
-    assert money(nano) == {"nano": nano, "usd": text}
 
 
 def test_unknown_stays_unknown() -> None:
     assert usd(None) is None
-    assert money(None) == {"nano": None, "usd": None}
+
+
+def test_documents_carry_both_forms() -> None:
+    document = {"rows": [{"cost": 421_000, "saved": -1, "calls": 2}], "total": {"cost": None}}
+    assert with_usd(document) == {
+        "rows": [
+            {"cost": 421_000, "cost_usd": "0.000421000", "saved": -1, "saved_usd": "-0.000000001", "calls": 2}
+        ],
+        "total": {"cost": None, "cost_usd": None},
+    }
+
+
+def test_what_providers_and_users_wrote_stays_as_it_is() -> None:
+    document = {"raw_usage": {"cost": 3}, "tags": {"cost": 4}, "headers": {"cost": "5"}}
+    assert with_usd(document) == document
 
 
 @given(st.lists(NANO | st.none(), min_size=1))

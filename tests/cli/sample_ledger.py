@@ -1,0 +1,67 @@
+"""A small ledger: four calls on two days, one of them a hit, one without a price."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
+from costopt.world.ledger import Ledger
+
+DAY = 86_400 * 10**9
+START = 20_000 * DAY  # 2024-10-04
+DATE, NEXT_DATE = "2024-10-04", "2024-10-05"
+HIT = (Saving("cache", 421_000, "derived", "the stored call paid again"),)
+TRIM = (Saving("trim", 9_000, "assumed", "the untrimmed prompt"),)
+
+
+def write(folder: Path) -> Path:
+    """The same folder, now with a ledger."""
+    ledger = Ledger(folder)
+    ledger.write(
+        [
+            _record("aa01", START, cost=421_000, tags={"agent": "planner"}, layer="cache", what="miss"),
+            _record(
+                "aa02", START + 1, cost=0, savings=HIT, outcome="hit", layer="cache", what="hit in memory"
+            ),
+            _record("bb01", START + DAY, cost=None, model="house-model", tags={"agent": "\x1b[31mred"}),
+            _record("bb02", START + DAY + 1, cost=2_000, savings=TRIM, layer="trim", what="90 to 60 tokens"),
+        ]
+    )
+    ledger.close()
+    return folder
+
+
+def _record(
+    call: str,
+    started: int,
+    *,
+    cost: int | None,
+    model: str = "gpt-4o",
+    outcome: Any = "ok",
+    savings: tuple[Saving, ...] = (),
+    tags: dict[str, str] | None = None,
+    layer: str = "",
+    what: str = "",
+) -> Record:
+    usage = Usage(input=100, cache_read=20, output=7)
+    messages = [{"role": "user", "content": f"a secret prompt {call}"}]
+    request = Request(
+        id=call,
+        api="chat",
+        model=model,
+        body={"model": model, "messages": messages},
+        endpoint="https://api.example.test/v1/chat/completions",
+        provider="openai",
+        tags=tags or {},
+        notes=[Decision(layer, what)] if layer else [],
+    )
+    return Record(
+        request=request,
+        reply=Reply(body=b'{"answer":"a secret answer"}', model=model, usage=usage, finish="stop"),
+        outcome=outcome,
+        started=started,
+        ended=started + 1_500_000_000,
+        asked_model=model,
+        receipt=Receipt(model, usage, cost, "rev1", savings),
+    )

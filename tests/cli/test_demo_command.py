@@ -1,0 +1,120 @@
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sample_ledger
+
+from costopt.cli import demo, main, show
+from costopt.cli.money import with_usd
+from costopt.demo.outcome import DemoResult, Side
+
+
+def result(ledger: Path, *, wrapped_cost: int | None = 600_000_000, real_model: bool = False) -> DemoResult:
+    return DemoResult(
+        plain=Side(10, 10, 1000, 200, 100, 1_000_000_001, 1.0),
+        wrapped=Side(10, 6, 600, 200, 60, wrapped_cost, 1.0),
+        saved_by_lever={"cache": 500_000_000, "trim": -100_000_000},
+        ledger=sample_ledger.write(ledger),
+        policy="desk",
+        models=("gpt-4o", "gpt-4o-mini"),
+        repeated=None if real_model else 0.4,
+        billed=None if real_model else 600_000_000,
+        real_model=real_model,
+    )
+
+
+def shown(capsys: pytest.CaptureFixture[str], of: DemoResult) -> str:
+    demo.print_result(of)
+    return capsys.readouterr().out
+
+
+def test_both_runs_side_by_side_and_what_each_lever_saved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [line.split() for line in shown(capsys, result(tmp_path)).splitlines()]
+    assert ["calls", "to", "the", "provider", "10", "6", "-40.0%"] in rows
+    assert ["cost", "$1.000000001", "$0.600000000", "-40.0%"] in rows
+    assert ["cache", "+$0.500000000"] in rows
+    assert ["trim", "-$0.100000000"] in rows
+    assert ["total", "+$0.400000001", "plain", "minus", "wrapped"] in rows
+
+
+def test_it_says_what_is_simulated_and_what_to_do_next(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shown(capsys, result(tmp_path))
+    assert "Simulated: the provider, its answers, and its prompt cache." in out
+    assert "revision rev1" in out
+    assert f"costopt report --ledger {tmp_path}" in out
+    assert "The provider's own bill for the wrapped run is $0.600000000: the same." in out
+
+
+def test_a_bill_that_differs_is_not_passed_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "NOT the same" in shown(capsys, result(tmp_path, wrapped_cost=599_999_999))
+
+
+def test_an_unknown_price_makes_no_saving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, result(tmp_path, wrapped_cost=None))
+    assert [line.split() for line in out.splitlines() if line.startswith(("cost", "total"))] == [
+        ["cost", "$1.000000001", "unpriced", "-"],
+        ["total", "unpriced", "plain", "minus", "wrapped"],
+    ]
+
+
+def test_a_real_model_is_told_from_a_simulated_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shown(capsys, result(tmp_path, real_model=True))
+    assert "Simulated" not in out
+    assert "as if it were gpt-4o-mini" in out
+
+
+def test_json_is_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show.as_json(with_usd(demo.document(result(tmp_path))))
+    told = json.loads(capsys.readouterr().out)
+    assert told["schema"] == 1
+    assert told["plain"]["cost_usd"] == "1.000000001"
+    assert told["saved"] == 400_000_001
+    assert told["saved_by_lever"][1] == {"lever": "trim", "nano": -100_000_000, "nano_usd": "-0.100000000"}
+    assert told["price_revision"] == "rev1"
+
+
+def test_a_folder_with_something_in_it_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "something").write_text("")
+    assert main(["demo", "--ledger", str(tmp_path)]) == 2
+    assert "needs a new or empty folder" in capsys.readouterr().err
+
+
+def test_a_wrong_policy_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--policy", "nonsense"]) == 2
+    assert capsys.readouterr().err.startswith("nonsense: is not a preset")
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(tmp_path: Path, colour: bool) -> None:
+    out = _on_a_terminal(["report", "--ledger", str(sample_ledger.write(tmp_path))], colour)
+    assert "─" in out
+    assert "$0.000423" in out
+    assert ("\x1b[3" in out) is False  # no colours are used, only bold
+
+
+def _on_a_terminal(args: list[str], colour: bool) -> str:
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LANG": "C.UTF-8"}
+    env.pop("NO_COLOR", None)
+    env |= {} if colour else {"NO_COLOR": "1"}
+    command = [sys.executable, "-m", "costopt.cli", *args]
+    subprocess.run(command, stdout=theirs, env=env, check=True, timeout=60)
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # Linux: the other end is closed
+        pass
+    os.close(ours)
+    return seen.decode()

@@ -1,0 +1,85 @@
+"""The command as a program: exit codes, stderr, pipes, start-up."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from costopt import __version__
+from costopt.cli import main, quietly
+
+COMMAND = (sys.executable, "-m", "costopt.cli")
+
+
+def costopt(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *args], capture_output=True, text=True, env={**os.environ, **env}, check=False, timeout=60
+    )
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--version"])
+    assert exit_.value.code == 0
+    assert capsys.readouterr().out == f"costopt {__version__}\n"
+
+
+@pytest.mark.parametrize("args", [[], ["nonsense"], ["report", "--json", "--csv"], ["archive"], ["policy"]])
+def test_what_it_does_not_know_is_bad_input(args: list[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(args)
+    assert exit_.value.code == 2
+
+
+def test_bad_values_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["report", "--ledger", str(tmp_path), "--since", "soon"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("costopt: --since 'soon'")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["report"], ["report", "--json"], ["explain", "18f3"], ["archive", "run"]],
+)
+def test_no_ledger_is_a_failure_in_one_line(
+    args: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert main([*args, "--ledger", str(nowhere)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("costopt: ")
+    assert said.err.count("\n") == 1
+    assert not nowhere.exists()
+
+
+def test_a_reader_who_leaves_ends_it_quietly() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            [*COMMAND, "policy", "schema"], stdout=closed, stderr=subprocess.PIPE, check=False, timeout=60
+        )
+    assert done.returncode == 141
+    assert done.stderr == b""
+
+
+def test_ctrl_c_ends_it_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> int:
+        raise KeyboardInterrupt
+
+    assert quietly(interrupted) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_the_command_starts_without_the_heavy_libraries() -> None:
+    heavy = {"litellm", "openai", "httpx", "httpx2", "rich", "sqlite3", "tiktoken", "yaml", "diskcache"}
+    code = f"import sys; from costopt.cli import parser; parser(); print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "[]\n"
