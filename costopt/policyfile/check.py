@@ -10,7 +10,7 @@ from costopt.policyfile.block import Values
 from costopt.policyfile.kinds import suggest
 from costopt.policyfile.tree import Log, Node
 
-#: Tells whether a model has a price: a test, or the names themselves (then the nearest one can be offered).
+#: Tells whether a model has a price: a test, or the names themselves.
 Known: TypeAlias = Callable[[str], bool] | Collection[str]
 
 
@@ -40,7 +40,7 @@ class Parts:
         self.log.add(node.line, key, message, hint)
 
 
-def check(parts: Parts, known: Known | None) -> None:
+def check(parts: Parts, known: Known | None, names: Collection[str]) -> None:
     _twice(parts)
     if parts.readable("models"):
         _ladder(parts)
@@ -50,7 +50,7 @@ def check(parts: Parts, known: Known | None) -> None:
             ("retry", "cap"), "the longest wait is shorter than the first", "write cap larger than base"
         )
     if known is not None and parts.readable("prices"):
-        _known(parts, known)
+        _known(parts, known, names if callable(known) else known)
 
 
 def _twice(parts: Parts) -> None:
@@ -91,11 +91,11 @@ def _tasks(parts: Parts) -> None:
             parts.add(place, f"{target!r} is no model or tier of this file", suggest(target, words))
 
 
-def _known(parts: Parts, known: Known) -> None:
+def _known(parts: Parts, known: Known, names: Collection[str]) -> None:
     for number, model in enumerate(parts.models):
         if model.name in parts.prices or is_known(model.name, known):
             continue
-        near = nearest(model.name, known)
+        near = nearest(model.name, names)
         mend = f"prices: {{{model.name}: {{input: $0.50, output: $1.50}}}}"
         hint = f"write {near or 'a known model'}, or add its price: {mend}"
         parts.add(("models", number, "name"), f"{model.name} has no price in the price map", hint)
@@ -106,13 +106,11 @@ def is_known(name: str, known: Known) -> bool:
     return known(name) if callable(known) else name in known or name.partition("/")[2] in known
 
 
-def nearest(name: str, known: Known) -> str:
-    """The most alike known name, with the provider the user wrote."""
+def nearest(name: str, names: Collection[str]) -> str:
+    """The most alike of `names`, with the provider the user wrote; empty where none is."""
     import difflib
 
-    if callable(known):
-        return ""
-    provider, _, bare = name.partition("/")
-    near = difflib.get_close_matches(name, known, 1, 0.8)
-    bares = [f"{provider}/{match}" for match in difflib.get_close_matches(bare, known, 1, 0.8)]
-    return next(iter(near + bares), "")
+    provider, _, bare = name.rpartition("/")
+    whole = difflib.get_close_matches(name, names, 1, 0.8)
+    bares = [f"{provider}/{match}" for match in difflib.get_close_matches(bare, names, 1, 0.8) if provider]
+    return next(iter(whole + bares), "")

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from costopt.errors import PolicyError
 from costopt.policyfile.tree import FLAGS, MAX_DEPTH, Log, Node
 
 MAX_NODES = 20_000
+ONE_DOCUMENT = "keep one policy per file"
 PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][\d_]*)(\.\d+)?", re.ASCII)
 KNOWN_TAGS = {
     "!",
@@ -28,27 +30,25 @@ def from_yaml(text: str, log: Log) -> Node:
         return Builder(yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), log).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message, hint = explain_yaml(error.problem or "", text, mark.line if mark else 0)
-        raise log.stop(mark.line + 1 if mark else 1, "", message, hint) from None
+        raise not_yaml(log, error.problem or "", text.split("\n"), mark.line if mark else 0) from None
     except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise log.stop(
-            line, "", f"a control character (#x{ord_of(error.character):04x})", "remove it"
-        ) from None
+        raise not_text(log, text, error.position) from None
+    except UnicodeEncodeError as error:
+        raise not_text(log, text, error.start) from None
 
 
-def ord_of(character: Any) -> int:
-    return character if isinstance(character, int) else ord(character)
+def not_text(log: Log, text: str, position: int) -> PolicyError:
+    line = text.count("\n", 0, position) + 1
+    return log.stop(line, "", f"the character U+{ord(text[position]):04X} may not stand in YAML", "remove it")
 
 
-def explain_yaml(problem: str, text: str, line: int) -> tuple[str, str]:
-    lines = text.split("\n")
-    here = lines[line] if line < len(lines) else ""
-    if "\t" in here[: len(here) - len(here.lstrip())] or "tab" in problem:
-        return "a tab where YAML wants spaces", "indent with spaces"
-    if "another document" in problem:
-        return "a second document begins here", "keep one policy per file"
-    return f"not YAML: {problem}", ""
+def not_yaml(log: Log, problem: str, lines: list[str], number: int) -> PolicyError:
+    """`number` counts from 0 and is one past the end where the text ends too early."""
+    number = min(number, len(lines) - 1)
+    margin = lines[number][: len(lines[number]) - len(lines[number].lstrip())]
+    if "\t" in margin or "tab" in problem:
+        return log.stop(number + 1, "", "a tab where YAML wants spaces", "indent with spaces")
+    return log.stop(number + 1, "", f"not YAML: {problem}")
 
 
 class Builder:
@@ -61,16 +61,14 @@ class Builder:
         self.nodes = 0
 
     def document(self) -> Node:
-        root = Node("null", 1)
+        root: Node | None = None
         for event in self.events:
             name = type(event).__name__
-            if name == "DocumentStartEvent" and root.line > 1:
-                raise self.log.stop(
-                    line_of(event), "", "a second document begins here", "keep one policy per file"
-                )
+            if name == "DocumentStartEvent" and root:
+                raise self.log.stop(line_of(event), "", "a second document begins here", ONE_DOCUMENT)
             if name not in ("StreamStartEvent", "StreamEndEvent", "DocumentStartEvent", "DocumentEndEvent"):
                 root = self.node(event, "", 0)
-        return root
+        return root or Node("null", 1)
 
     def node(self, event: Any, key: str, depth: int) -> Node:
         if depth > MAX_DEPTH:

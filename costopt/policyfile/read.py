@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +19,34 @@ MAX_BYTES = 256 * 1024
 
 
 def load(
-    source: str | Path | Policy | Mapping[str, Any] | None = None, *, known: Known | None = None
+    source: str | Path | Policy | Mapping[str, Any] | None = None,
+    *,
+    known: Known | None = None,
+    names: Collection[str] = (),
 ) -> Policy:
     """A policy from a preset's name (no slash, no suffix), a file, a mapping with the file's keys, or None
-    for `balanced`; a `Policy` is returned as it is. `known` tells which models have a price (default: not asked).
+    for `balanced`; a `Policy` is returned as it is.
 
+    `known` tells which models have a price (None: not asked); `names` are offered where one has not.
     Raises PolicyError, which lists everything that is wrong.
     """
     if isinstance(source, Policy):
         return source
     if isinstance(source, Mapping):
         log = Log("<mapping>")
-        return _policy(from_mapping(source), log, known, name="custom", source="")
-    text_source = DEFAULT if source is None else source
-    if isinstance(text_source, str) and _is_name(text_source):
-        return _load_file(_preset(text_source), known)
-    return _load_file(Path(text_source).expanduser(), known)
+        root = from_mapping(source)
+        return _policy(root, log, name="custom", source="", known=known, names=names)
+    path = _locate(DEFAULT if source is None else source)
+    return parse(read_text(path), str(path), known=known, names=names)
 
 
-def parse(text: str, source: str = "<string>", *, known: Known | None = None) -> Policy:
-    """A policy from YAML text; `source` is the file name that messages show. Raises PolicyError."""
+def parse(
+    text: str, source: str = "<string>", *, known: Known | None = None, names: Collection[str] = ()
+) -> Policy:
+    """A policy from YAML text; `source` is the file name that messages show. Otherwise as `load`."""
     log = Log(source)
-    return _policy(from_yaml(text, log), log, known, name=Path(source).stem, source=source)
+    root = from_yaml(text, log)
+    return _policy(root, log, name=Path(source).stem, source=source, known=known, names=names)
 
 
 def presets() -> dict[str, Path]:
@@ -50,22 +56,14 @@ def presets() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
-def _is_name(source: str) -> bool:
-    return not ("/" in source or "\\" in source or Path(source).suffix)
-
-
-def _preset(name: str) -> Path:
+def _locate(source: str | Path) -> Path:
+    if isinstance(source, Path) or "/" in source or "\\" in source or Path(source).suffix:
+        return Path(source).expanduser()
     found = presets()
-    if name in found:
-        return found[name]
-    hint = (
-        f"{suggest(name, found)}; a file needs its suffix or a slash" if found else "write the path of a file"
-    )
-    raise PolicyError([Problem(name or "''", 0, "", "is not a preset", hint)])
-
-
-def _load_file(path: Path, known: Known | None) -> Policy:
-    return parse(read_text(path), str(path), known=known)
+    if source in found:
+        return found[source]
+    hint = f"{suggest(source, found)}; a file needs its suffix or a slash" if found else "write a file's path"
+    raise PolicyError([Problem(source or "''", 0, "", "is not a preset", hint)])
 
 
 def read_text(path: Path) -> str:
@@ -86,12 +84,14 @@ def read_text(path: Path) -> str:
         raise PolicyError([Problem(str(path), line, "", "is not UTF-8 text", "save it as UTF-8")]) from None
 
 
-def _policy(root: Node, log: Log, known: Known | None, *, name: str, source: str) -> Policy:
+def _policy(
+    root: Node, log: Log, *, name: str, source: str, known: Known | None, names: Collection[str]
+) -> Policy:
     if root.kind != "map":
         raise log.stop(root.line, "", f"a policy is a mapping, this is {root.said}", "begin with version: 1")
     values = POLICY.values(root, "", log)
     fine = {key: value for key, value in values.items() if value is not BAD}
-    check(Parts(root, fine, log), known)
+    check(Parts(root, fine, log), known, names)
     if log.found:
         raise log.error()
     del fine["version"]

@@ -29,7 +29,7 @@ from costopt.policyfile.units import Wrong, say_count
 from costopt.types import Json, Nano
 
 VERSION = 1
-MODEL_NAME = Text("a model name", "openai/gpt-5-mini", r"[^\s/]+(/[^\s/]+)+")
+MODEL_NAME = Text("a model name", "openai/gpt-5-mini", r"\S+")
 WORD = Text("a word", "small", r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
 TAG = Text("the name of a tag", "user", r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -85,6 +85,12 @@ def budget(limit: tuple[Nano, Any], per: str = "", **known: Any) -> policy.Budge
     return policy.Budget(limit=limit[0], window=limit[1], per=per, **known)
 
 
+def embeddings(max_size: int, **known: Any) -> policy.Batch:
+    if max_size == 1:
+        raise Wrong("one input at a time is no merging", "write at least 2, or embeddings: off", "max_size")
+    return policy.Batch(max_size, **known)
+
+
 def batch(embeddings: policy.Batch | None = None) -> policy.Batch:
     return embeddings or policy.Batch()
 
@@ -92,7 +98,11 @@ def batch(embeddings: policy.Batch | None = None) -> policy.Batch:
 MODEL = Block(
     policy.Model,
     {
-        "name": Field(MODEL_NAME, "provider/model, as the price map or `prices` names it.", required=True),
+        "name": Field(
+            MODEL_NAME,
+            "provider/model; without a provider, a model of the provider that the call goes to.",
+            required=True,
+        ),
         "tier": Field(WORD, "A word of your own for this rung, such as small."),
     },
 )
@@ -110,7 +120,9 @@ ROUTE = Block(
     {
         "alias": Field(WORD, "The model name that means: choose for me. Default auto."),
         "strategy": Field(Choice(("rules", "cheapest", "strongest")), "How to choose. Default rules."),
-        "downgrade": Field(ListOf(MODEL_NAME), "Models that may be replaced by a cheaper one of `models`."),
+        "downgrade": Field(
+            ListOf(MODEL_NAME), "Models, as calls name them, that a cheaper one of `models` may replace."
+        ),
         "long_prompt": Field(POSITIVE, "Tokens above which `rules` goes to a stronger model. Default 4000."),
         "task": Field(
             MapOf(Text("a model or a tier", "small")), "Value of the tag `task`: model name or tier."
@@ -189,7 +201,7 @@ RETRY = Block(
     },
 )
 EMBEDDINGS = Block(
-    policy.Batch,
+    embeddings,
     {
         "max_size": Field(COUNT, "Inputs merged into one call; 0 is off.", required=True),
         "max_wait": Field(DURATION, "How long the first one waits for others. Default 20ms."),

@@ -31,7 +31,8 @@ SCALES = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 RATE_WINDOWS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400}
 SPEND_WINDOWS = ("minute", "hour", "day", "week", "month", "total")
 
-NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+#: No leading zero: YAML 1.1 would read 010 as 8.
+NUMBER = r"(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?"
 DURATION = rf"^({NUMBER})(ms|s|m|h|d|w|y)$"
 SIZE = rf"^({NUMBER})([KMGT]i?B|B)$"
 COUNT = rf"^({NUMBER})([kKM]?)$"
@@ -41,7 +42,7 @@ SPEND = rf"^\$({NUMBER})/(minute|hour|day|week|month|total)$"
 
 
 class Wrong(ValueError):
-    """A value that cannot be what it should be; `hint` says what to write, `key` which key of a block it is."""
+    """A value that cannot be what it should be; `hint` says what to write, `key` which key is meant."""
 
     def __init__(self, message: str, hint: str, key: str = "") -> None:
         super().__init__(message)
@@ -81,7 +82,7 @@ def rate(text: str) -> tuple[int, float]:
 
 def money(text: str) -> Nano:
     """Nano-USD."""
-    (number,) = _match(MONEY, text, "an amount of money", "$0.50", "$ in front")
+    (number,) = _match(MONEY, text, "an amount of money", "$0.50")
     return _nano(number, text)
 
 
