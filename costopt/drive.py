@@ -144,7 +144,7 @@ async def aresume(ride: Ride[T], perform: Perform, executor: Executor) -> T | Li
         try:
             pending = perform(ride.effect)
             if type(pending) is Work:
-                pending = executor.submit(pending.run)
+                pending = executor.submit(cast("Work[Any]", pending).run)
             answer = await _awaited(pending)
         except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
             ride.throw(failure)
@@ -214,7 +214,7 @@ def _answered(ride: Ride[T], answer: Reply | Exception) -> Ride[T]:
 
 def _wait(answer: Any) -> Any:
     if type(answer) is Work:
-        return answer.run()
+        return cast("Work[Any]", answer).run()
     if not isinstance(answer, Future):
         return answer
     waiting = cast("Future[Any]", answer)
@@ -265,7 +265,7 @@ def _last_step(ride: Ride[Any], perform: Perform) -> Step:
         return partial(ride.throw, Interrupted(None))
     try:
         return partial(ride.send, _wait(perform(effect)))
-    except Exception as failure:
+    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
         return partial(ride.throw, failure)
 
 

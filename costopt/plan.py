@@ -18,8 +18,10 @@ from costopt.decide.tokens import TokenCounter
 from costopt.effects import Quota
 from costopt.errors import BudgetExceeded
 from costopt.policy import Limit, Policy
-from costopt.types import Basis, Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
+from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Saving, Tags, Tier, Usage
 
+#: APIs whose requests are conversations: they can be routed and trimmed.
+CONVERSATIONS = frozenset({"chat", "responses", "messages"})
 #: Where a tokenizer is only like the model's own, budgets hold back this much more.
 ESTIMATE_MARGIN = 1.5
 #: Output tokens a limiter expects from a call that names no bound.
@@ -80,24 +82,35 @@ class Plan:
     # route
 
     def ladder(self, request: Request) -> tuple[str, ...]:
-        """Models to try in order; empty where this call is not routed."""
+        """Models to try in order: the choice and where it may escalate to, or cheaper ones a full budget allows.
+
+        Empty where this call goes to the model it names. Raises NoModel.
+        """
+        if request.api not in CONVERSATIONS:
+            return ()
+        models = self._chosen(request)
+        if self.checks or not any(rule.on_exceed == "downgrade" for rule in self.policy.budgets):
+            return models
+        models = models or (request.model,)
+        cheaper = route.cheaper(self.policy, *self._facts(request), models[0], self.book)
+        return (*models, *(model for model in cheaper if model not in models))
+
+    def _chosen(self, request: Request) -> tuple[str, ...]:
         rules = self.policy.route
-        if rules is None or request.api not in ("chat", "responses", "messages"):
+        if rules is None or (request.model != rules.alias and request.model not in rules.downgrade):
             return ()
-        asked = request.model
-        if asked != rules.alias and asked not in rules.downgrade:
-            return ()
-        view = wire.dialect(request.api)
-        choice = route.ladder(
-            self.policy, view.needs(request.body), self.prompt_tokens(request), request.tags, asked, self.book
-        )
-        request.note("route", choice.why)
+        choice = route.ladder(self.policy, *self._facts(request), request.model, self.book)
+        request.note("route", f"{choice.models[0]}: {choice.why}")
         return choice.models
 
+    def _facts(self, request: Request) -> tuple[frozenset[Need], int, Tags]:
+        return wire.dialect(request.api).needs(request.body), self.prompt_tokens(request), request.tags
+
     def attempt(self, request: Request, model: str, hold: bool = False) -> Request:
-        """`request` sent to `model` of the ladder, `provider/name` or a bare name of the same provider."""
-        provider, _, name = model.rpartition("/")
-        provider = provider or request.provider
+        """`request` sent to `model` of the ladder, named `provider/name` as in the policy."""
+        if model == request.model:
+            return replace(request, hold=hold)
+        provider, _, name = model.partition("/")
         if name == request.model and provider == request.provider:
             return replace(request, hold=hold)
         body = wire.dialect(request.api).with_model(request.body, name)
@@ -122,12 +135,13 @@ class Plan:
         """`reply` with the cost of failed attempts and what the choice of model saved, against the model asked for
         or, for the alias, the strongest of the ladder."""
         receipt = reply.receipt
-        if receipt is None or self.policy.route is None:
+        if receipt is None:
             return reply
         attempts = tuple(each.receipt for each in failed if each.receipt)
         receipt = replace(receipt, cost=_sum(receipt, attempts), attempts=attempts)
         asked = request.model
-        baseline = self.policy.models[-1].name if asked == self.policy.route.alias else asked
+        alias = self.policy.route.alias if self.policy.route else None
+        baseline = self.policy.models[-1].name if asked == alias else asked
         before = self.book.cost(baseline, receipt.usage, request.provider)
         if before is None or receipt.cost is None or (before == receipt.cost and not attempts):
             return replace(reply, receipt=receipt)
@@ -142,7 +156,7 @@ class Plan:
     def trim(self, request: Request) -> tuple[Request, int]:
         """The request within its token budget, and how many prompt tokens that took out. Raises PromptTooLong."""
         rules = self.policy.trim
-        if rules is None or request.api not in ("chat", "responses", "messages"):
+        if rules is None or request.api not in CONVERSATIONS:
             return request, 0
         cut = trim.apply(wire.dialect(request.api), request.body, rules, self.counter, request.model)
         if cut.before == cut.after:

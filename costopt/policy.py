@@ -46,7 +46,8 @@ class Trim(Struct, frozen=True):
 
 
 class Cache(Struct, frozen=True):
-    """Exact cache. `sampled` stores answers of calls with temperature above 0 or unset; `tool_calls` answers that call tools."""
+    """Exact cache. `sampled` stores answers of calls with temperature above 0 or unset; `tool_calls` answers that
+    call tools."""
 
     ttl: float = 7 * 86400.0
     scope: Literal["tenant", "shared"] = "tenant"
@@ -58,7 +59,8 @@ class Cache(Struct, frozen=True):
 
 
 class Limit(Struct, frozen=True):
-    """Requests and tokens per `window` seconds for the models that match one of `models` (default: the provider `group`)."""
+    """Requests and tokens per `window` seconds for the models that match one of `models` (default: those of the
+    provider `group`)."""
 
     group: str
     requests: int | None = None

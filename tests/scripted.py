@@ -195,6 +195,6 @@ def _future(do: Callable[[], Any]) -> Future[Any]:
     future: Future[Any] = Future()
     try:
         future.set_result(do())
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - why: a future carries any failure
         future.set_exception(error)
     return future

@@ -47,6 +47,15 @@ def ladder(
     return _choice(able, rules, call)
 
 
+def cheaper(
+    policy: Policy, needs: frozenset[Need], prompt_tokens: int, tags: Tags, asked: str, book: PriceBook
+) -> tuple[str, ...]:
+    """Models of the policy that can serve the request for less than `asked`, strongest first."""
+    call = _Call(needs, prompt_tokens, tags, book)
+    able = [model for model in policy.models if not call.lacks(model.name)]
+    return _names(call.cheaper(able, asked)[::-1])
+
+
 def _choice(able: Sequence[Model], rules: Route, call: _Call) -> Choice:
     if rules.strategy == "strongest":
         return Choice((able[-1].name,), "the strongest that can")

@@ -162,7 +162,7 @@ def _open_files() -> set[str]:
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
         pytest.skip("needs /proc to see open files")
-    return {os.readlink(link) for link in folder.iterdir() if link.exists()}
+    return {str(link.readlink()) for link in folder.iterdir() if link.exists()}
 
 
 def test_a_budget_holds_under_concurrency(provider: Simulator, tmp_path: Path) -> None:
