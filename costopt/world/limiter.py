@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from itertools import count
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from costopt.effects import Quota, Ticket
 from costopt.errors import Closed, LimitExceeded
 from costopt.world.clock import SECOND, Clock, Timer
 from costopt.world.waiting import after_fork, claim
 from costopt.world.window import Window
+
+if TYPE_CHECKING:
+    from costopt.world.pace import Pace
 
 _Key: TypeAlias = tuple[str, float]
 
@@ -47,16 +50,34 @@ class _Waiter:
 
 
 class _Line:
-    """One quota group and window length: what was let through and who waits."""
+    """One quota group and window length: what was let through, who waits, and the pace beneath the window."""
 
-    __slots__ = ("queue", "window")
+    __slots__ = ("_mono", "_paces", "queue", "window")
 
-    def __init__(self, window_s: float) -> None:
+    def __init__(self, window_s: float, mono: Callable[[], int]) -> None:
         self.window = Window(int(window_s * SECOND))
         self.queue: OrderedDict[_Waiter, None] = OrderedDict()
+        self._mono = mono
+        self._paces: dict[int, Pace | None] = {}
 
     def head(self) -> _Waiter | None:
         return next(iter(self.queue), None)
+
+    def ready_at(self, quota: Quota, tokens: int, now: int) -> int:
+        at = self.window.ready_at(quota, tokens, now)
+        pace = self.pace(quota)
+        return at if pace is None else max(at, pace.ready_at(now))
+
+    def pace(self, quota: Quota) -> Pace | None:
+        """The pace of this quota, None where it has none. A policy that changes a quota begins a new pace."""
+        requests = quota.requests
+        if requests is None:
+            return None
+        if requests not in self._paces:
+            from costopt.world.pace import pace  # aiolimiter and asyncio load with the first quota
+
+            self._paces[requests] = pace(requests, quota.window_s, self._mono)
+        return self._paces[requests]
 
 
 class Limiter:
@@ -106,7 +127,9 @@ class Limiter:
             lines = [self._line(quota) for quota in ticket.quotas]
             for line in lines:
                 line.window.correct(ticket.id, tokens)
-        self._pump(lines)
+            waited_for = any(line.queue for line in lines)
+        if waited_for:
+            self._pump(lines)
 
     def cool(self, groups: tuple[str, ...], seconds: float) -> None:
         """Let nobody of `groups` through for `seconds`; a longer pause that is already on stays."""
@@ -131,7 +154,7 @@ class Limiter:
         key = (quota.group, quota.window_s)
         line = self._lines.get(key)
         if line is None:
-            line = self._lines[key] = _Line(quota.window_s)
+            line = self._lines[key] = _Line(quota.window_s, self._clock.mono)
         return line
 
     def _ready_at(self, quotas: Sequence[Quota], lines: Sequence[_Line], tokens: int, now: int) -> int:
@@ -139,13 +162,16 @@ class Limiter:
         at = now
         for quota, line in zip(quotas, lines, strict=True):
             gate = self._gates.get(quota.group, 0)
-            at = max(at, gate, line.window.ready_at(quota, tokens, now))
+            at = max(at, gate, line.ready_at(quota, tokens, now))
         return at
 
-    def _grant(self, quotas: tuple[Quota, ...], lines: Iterable[_Line], tokens: int, now: int) -> Ticket:
+    def _grant(self, quotas: tuple[Quota, ...], lines: Sequence[_Line], tokens: int, now: int) -> Ticket:
         ticket = Ticket(next(self._ids), quotas, tokens)
-        for line in lines:
+        for line in dict.fromkeys(lines):  # two quotas may share a line; the request counts once
             line.window.add(ticket.id, tokens, now)
+        for pace in {line.pace(quota) for quota, line in zip(quotas, lines, strict=True)}:
+            if pace is not None:
+                pace.take()
         return ticket
 
     def _left(self, waiter: _Waiter, future: Future[Ticket]) -> None:

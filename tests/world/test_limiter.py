@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -28,6 +29,11 @@ def passed(admission: Admission) -> bool:
 
 def waiter(admission: Admission) -> Future[Ticket]:
     assert isinstance(admission, Future) and not admission.done()
+    return admission
+
+
+def waited(admission: Admission) -> Future[Ticket]:
+    assert isinstance(admission, Future)
     return admission
 
 
@@ -168,6 +174,39 @@ def test_close_tells_everybody():
     assert clock._timers.next_due() is None
 
 
+def test_a_large_quota_is_paced_and_a_small_one_is_not():
+    clock = VirtualClock()
+    limiter = Limiter(clock)
+    assert all(passed(limiter.admit((quota(10, group="small"),), 0)) for _ in range(10))
+    limit = (quota(100, group="large"),)
+    answers = [limiter.admit(limit, 0) for _ in range(100)]
+    through = [sum(map(passed, answers))]
+    for _ in range(10):
+        clock.advance(1)
+        through.append(sum(map(passed, answers)))
+    assert through[0] == 10 and through[-1] == 100
+    assert all(9 <= after - before <= 11 for before, after in pairwise(through[:-1]))
+
+
+async def test_a_pace_works_from_within_a_running_loop_and_leaves_it_alone():
+    clock = VirtualClock()
+    limiter = Limiter(clock)
+    answers = [limiter.admit((quota(100),), 0) for _ in range(11)]
+    assert asyncio.get_running_loop().is_running()
+    clock.advance(0.2)
+    assert isinstance(await asyncio.wrap_future(waited(answers[-1])), Ticket)
+    await asyncio.sleep(0)
+
+
+def test_two_quotas_of_one_line_count_a_request_once():
+    clock = VirtualClock()
+    limiter = Limiter(clock)
+    limits = (quota(100), quota(50, 20), quota(50, 30))
+    assert [passed(limiter.admit(limits, 10)) for _ in range(3)] == [True, True, False]
+    clock.advance(30)
+    assert sum(line.window.tokens for line in limiter._lines.values()) == 10
+
+
 def test_threads_and_loops_share_one_limit():
     clock = Clock()
     limiter = Limiter(clock)
@@ -236,7 +275,7 @@ class Gate:
             self.waiting.pop(list(self.waiting)[n % len(self.waiting)]).cancel()
 
     def worst(self, window_s: float) -> tuple[int, int]:
-        """The most requests and tokens in any closed window; it is enough to look at those that begin with one."""
+        """The most requests and tokens in any closed window; those that begin with a request are enough."""
         span = int(window_s * SECOND)
         windows = [
             [tokens for at, tokens in self.log if begin <= at <= begin + span] for begin, _ in self.log
@@ -253,6 +292,23 @@ ARRIVALS = st.lists(
     ),
     max_size=60,
 )
+
+
+@given(ARRIVALS, st.integers(11, 40))
+def test_a_paced_quota_holds_its_window_and_its_order(steps, requests):
+    gate = Gate((quota(requests, window_s=4),))
+    for what, n in steps:
+        if what == "arrive":
+            for _ in range(n):
+                gate.arrive(1)
+        elif what == "wait":
+            gate.clock.advance(n / 10)
+        elif what == "leave":
+            gate.leave(n)
+    gate.clock.advance(4 * 70)
+    assert not gate.waiting and gate.order == sorted(gate.order)
+    assert gate.worst(4)[0] <= requests
+    assert gate.worst(1)[0] <= 10 + requests / 4 + 1
 
 
 @settings(max_examples=200)
@@ -278,7 +334,7 @@ def test_never_over_in_any_window_first_come_first_served_and_nobody_starves(ste
 
 @given(st.lists(st.tuples(st.integers(0, 10), st.integers(0, 10), st.integers(0, 30)), max_size=40))
 def test_estimates_that_are_corrected_count_as_what_they_were(calls):
-    """Sequential calls: after each its truth replaces the estimate. What is granted always fits the truth so far."""
+    """Each call's truth replaces its estimate before the next call; what is granted fits the truth so far."""
     clock = VirtualClock()
     limiter = Limiter(clock)
     limit = (quota(tokens=10, window_s=3),)

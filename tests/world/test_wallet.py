@@ -63,8 +63,8 @@ def test_the_refusal_says_which_budget_and_why(wallet):
     with pytest.raises(BudgetExceeded) as refusal:
         wallet.reserve("c", (claim(5_000_000_000),), 250_000_001, NOW)
     assert str(refusal.value) == (
-        "budget 'all': $0.250000001 more would pass its limit of $5.00 ($4.00 spent, $0.75 held by calls under way); "
-        "it resets at 2023-11-15 22:13:20 UTC"
+        "budget 'all': $0.250000001 more would pass its limit of $5.00 ($4.00 spent, "
+        "$0.75 held by calls under way); it resets at 2023-11-15 22:13:20 UTC"
     )
     with pytest.raises(BudgetExceeded, match="it never resets"):
         wallet.reserve("c", (claim(1, "total", 0, 2**63 - 1),), 2, NOW)
