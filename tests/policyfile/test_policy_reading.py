@@ -326,6 +326,7 @@ BOMB = "- &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("version: 1\ncache:\n" + "- " * 50_000, 3, "nested more than"),
         (BOMB, 5, "more than 20000 values"),
         ("version: 1\nx: \ud800", 2, "U+D800"),
+        ("# 😀😀\u00e9\n\n\x1b", 3, "U+001B"),
     ],
 )
 def test_what_is_no_policy_at_all(text: str, line: int, message: str) -> None:
@@ -384,8 +385,11 @@ def test_a_byte_order_mark_and_crlf_are_fine(tmp_path: Path) -> None:
     assert load(str(path)).trim == Trim(2000, 1000)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(st.text(st.sampled_from("version: 1\n\t-[]{}&*!|>'\"%@`#,?cahe$/0\r\x00\u2028\ud7ffé"), max_size=60))
+@settings(max_examples=500, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(
+    st.text()
+    | st.text(st.sampled_from("version: 1\n\t-[]{}&*!|>'\"%@`#,?cahe$/0\r\x00\u2028\ud7ffé"), max_size=60)
+)
 def test_any_text_is_a_policy_or_a_policy_error(text: str) -> None:
     try:
         assert isinstance(parse(text), Policy)
