@@ -14,7 +14,7 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from types import TracebackType
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from costopt.demo.speaker import Encode, Prompt, Said, lexemes, seed_of, speak
 from costopt.demo.voice_messages import MessagesVoice
 from costopt.demo.voice_responses import ResponsesVoice
 from costopt.demo.voices import CREATED, ChatVoice, Voice
-from costopt.types import Json
+from costopt.types import Json, Usage
 
 JSON = ("content-type", "application/json")
 EVENTS = ("content-type", "text/event-stream; charset=utf-8")
@@ -52,12 +52,19 @@ class Fault(Struct, frozen=True):
     hang: bool = False
 
 
+class Billed(Struct, frozen=True):
+    """What a request would be charged for, as the provider itself counts it."""
+
+    model: str
+    usage: Usage
+
+
 class Simulator:
     """Serves on 127.0.0.1 until closed. Times are in seconds.
 
     `latency` passes before an answer begins, `chunk_delay` before each streamed event. `encode` turns text
     into token ids. `requests` lists what came, as (path, body), GETs with an empty body; `headers` theirs.
-    `cut_off` holds the paths of streams that did not reach their end.
+    `cut_off` holds the paths of streams that did not reach their end, `billed` what answers are charged for.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Simulator:
         self.requests: list[tuple[str, Json]] = []
         self.headers: list[dict[str, str]] = []
         self.cut_off: list[str] = []
+        self.billed: list[Billed] = []
         self._encode = encode
         self._ids: dict[str, tuple[int, ...]] = {}
         self._prompts = PromptCache(clock)
@@ -158,7 +166,9 @@ class Simulator:
         if path.endswith("/models"):
             return _json({"object": "list", "data": [_model(name) for name in MODELS]})
         if path.endswith("/embeddings"):
-            return _json(embed(body, self._tokens))
+            answer = embed(body, self._tokens)
+            self.billed.append(Billed(body["model"], Usage(input=answer["usage"]["prompt_tokens"])))
+            return _json(answer)
         for ending, voice in self._voices.items():
             if path.endswith(ending):
                 return self._spoken(voice, request.path, body, fault)
@@ -177,7 +187,12 @@ class Simulator:
             speak(prompt, seed_of({"n": n, "seed": seed}), self._tokens) for n in range(prompt.choices)
         )
         cached = self._prompts.read(prompt.model, tokens)
-        return Said(seed, prompt.model, choices, len(tokens) + PER_REPLY, cached)
+        said = Said(seed, prompt.model, choices, len(tokens) + PER_REPLY, cached)
+        fresh = said.prompt_tokens - cached
+        self.billed.append(
+            Billed(said.model, Usage(input=fresh, cache_read=cached, output=said.output_tokens))
+        )
+        return said
 
     def _tokens(self, text: str) -> tuple[int, ...]:
         ids = self._ids.get(text)
@@ -185,7 +200,9 @@ class Simulator:
             ids = self._ids[text] = tuple(self._encode(text))
         return ids
 
-    async def _paced(self, events: Iterable[bytes], path: str, cut_after: int | None) -> AsyncIterator[bytes]:
+    async def _paced(
+        self, events: Iterable[bytes], path: str, cut_after: int | None
+    ) -> AsyncGenerator[bytes, None]:
         done = False
         try:
             for number, event in enumerate(events):

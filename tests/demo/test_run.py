@@ -1,0 +1,62 @@
+"""The demo's two runs, and whether the figures it shows agree with the provider that made them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from costopt.demo.outcome import DemoResult
+from costopt.demo.run import compare
+from costopt.errors import PolicyError
+from costopt.world.ledger import Reader
+
+
+@pytest.fixture(scope="module")
+def heard() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, heard: Counter[str]) -> DemoResult:
+    def on_progress(run: str, done: int, total: int) -> None:
+        heard.update([run])
+        assert heard[run] == done <= total
+
+    return compare(ledger=tmp_path_factory.mktemp("demo"), latency=0, on_progress=on_progress)
+
+
+def test_both_runs_make_the_same_calls(result: DemoResult, heard: Counter[str]) -> None:
+    assert result.plain.calls == result.wrapped.calls == heard["plain"] == heard["wrapped"]
+    assert result.plain.provider_calls == result.plain.calls > result.wrapped.provider_calls
+
+
+def test_the_ledger_agrees_with_the_providers_own_bill_to_the_nano_dollar(result: DemoResult) -> None:
+    assert result.billed == result.wrapped.cost
+    with Reader(result.ledger) as reader:
+        assert sum(fact.cost or 0 for fact in reader.facts()) == result.billed
+
+
+def test_something_is_saved_and_every_part_of_it_is_named(result: DemoResult) -> None:
+    assert result.saved is not None and result.plain.cost is not None and result.interplay is not None
+    assert result.saved > result.plain.cost // 10
+    assert sum(result.saved_by_lever.values()) + result.interplay == result.saved
+    assert {"cache", "trim"} <= set(result.saved_by_lever)
+
+
+def test_the_total_is_the_same_each_time(result: DemoResult, tmp_path: Path) -> None:
+    again = compare(ledger=tmp_path, latency=0)
+    assert again.plain.cost == result.plain.cost and again.wrapped.cost == result.wrapped.cost
+    assert again.saved_by_lever == result.saved_by_lever
+
+
+def test_observing_costs_what_plain_costs(tmp_path: Path) -> None:
+    watched = compare("observe", ledger=tmp_path, latency=0)
+    assert watched.saved == 0 and watched.saved_by_lever == {}
+    assert watched.plain.prompt_tokens == watched.wrapped.prompt_tokens
+
+
+def test_a_wrong_policy_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError):
+        compare({"version": 1, "cahce": {}}, ledger=tmp_path)
