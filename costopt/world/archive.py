@@ -24,6 +24,8 @@ from costopt.world.ledger.words import Fact
 
 #: Calls in one file; bounds the memory of a run.
 SEGMENT_CALLS = 20_000
+#: Parts deleted in one transaction; bounds how long writers wait.
+SWEEP_PARTS = 20_000
 _LIVE_PARTS = "SELECT n, shape, refs, reply_body, reply_events FROM facts WHERE n > ?"
 _MOVE = """
 INSERT INTO meta VALUES ('archiving', 1);
@@ -32,9 +34,8 @@ DELETE FROM decisions WHERE call IN (SELECT n FROM temp.moved);
 DELETE FROM facts WHERE n IN (SELECT n FROM temp.moved);
 DELETE FROM meta WHERE key = 'archiving';
 """
-_SWEEP = """
-INSERT INTO meta VALUES ('archiving', 1);
-DELETE FROM parts WHERE id NOT IN (SELECT id FROM temp.live);
+_SWEEP_BEGIN = "INSERT INTO meta VALUES ('archiving', 1)"
+_SWEEP_END = """
 DELETE FROM meta WHERE key = 'archiving';
 UPDATE meta SET value = value + 1 WHERE key = 'epoch';
 """
@@ -131,26 +132,30 @@ def _commit(db: sqlite3.Connection, path: Path, facts: list[Fact], checksum: byt
 
 
 def _sweep(db: sqlite3.Connection) -> int:
-    """Delete the parts that no live call names; how many they were."""
-    db.executescript("CREATE TEMP TABLE IF NOT EXISTS live(id INTEGER PRIMARY KEY); DELETE FROM temp.live;")
-    # the long scan runs while others write; what comes meanwhile is marked under the lock
-    last = _mark(db, 0)
-    with _transaction(db):
-        _mark(db, last)
-        (before,) = db.execute("SELECT count(*) FROM parts").fetchone()
-        _each(db, _SWEEP)
-        (after,) = db.execute("SELECT count(*) FROM parts").fetchone()
-    return int(before - after)
+    """Delete the parts that no live call names; how many they were. Never holds the lock for long."""
+    live, seen = _live(db, 0)
+    unused = [part for (part,) in db.execute("SELECT id FROM parts") if part not in live]
+    deleted = 0
+    for at in range(0, len(unused), SWEEP_PARTS):
+        with _transaction(db):
+            again, seen = _live(db, seen)  # a call written meanwhile may name a part we hold for unused
+            live |= again
+            doomed = [(part,) for part in unused[at : at + SWEEP_PARTS] if part not in live]
+            db.execute(_SWEEP_BEGIN)
+            db.executemany("DELETE FROM parts WHERE id = ?", doomed)
+            _each(db, _SWEEP_END)
+        deleted += len(doomed)
+    return deleted
 
 
-def _mark(db: sqlite3.Connection, after: int) -> int:
-    """Mark the parts of live calls numbered above `after`; the highest number seen."""
-    rows = db.execute(_LIVE_PARTS, (after,)).fetchall()
-    for n, shape, refs, body, events in rows:
+def _live(db: sqlite3.Connection, after: int) -> tuple[set[int], int]:
+    """The parts that calls numbered above `after` name, and the highest number seen."""
+    live: set[int] = set()
+    for n, shape, refs, body, events in db.execute(_LIVE_PARTS, (after,)):
         after = max(after, n)
-        used = {shape, body, events, *(part for group in unpack(refs) for part in group)} - {None}
-        db.executemany("INSERT OR IGNORE INTO temp.live VALUES (?)", [(part,) for part in used])
-    return after
+        live.update((shape, body, events))
+        live.update(part for group in unpack(refs) for part in group)
+    return live, after
 
 
 def _give_back(db: sqlite3.Connection) -> None:

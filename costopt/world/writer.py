@@ -24,7 +24,7 @@ Sink: TypeAlias = Callable[[list[Any]], None]
 _log = logging.getLogger("costopt")
 
 
-class Partial(Exception):  # noqa: N818  # a word of the sink's protocol
+class Partial(Exception):
     """A sink wrote all but `lost` of its items; `cause` says why those could not be written."""
 
     def __init__(self, lost: int, cause: Exception) -> None:

@@ -16,7 +16,7 @@ Origin: TypeAlias = tuple[str, str, str, str, str, str, str, str]
 #: Numbers remembered so that a conversation's history costs no query; about 10 MB.
 REMEMBERED = 65_536
 
-_PART = "INSERT INTO parts(id, hash, size, codec, body) VALUES (?, ?, ?, ?, ?)"
+_PART = "INSERT INTO parts(hash, size, codec, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ORIGIN = (
     "INSERT INTO origins(api, provider, endpoint, asked, served, tenant, variant, revision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -59,13 +59,15 @@ class Interner:
         return known
 
     def _find_part(self, key: bytes, data: bytes, withhold: bool) -> int:
-        row = self._db.execute("SELECT id, codec FROM parts WHERE hash = ?", (key,)).fetchone()
+        # most parts not remembered are new, so adding comes before looking
         codec, body = (WITHHELD, None) if withhold else self._packed(data)
-        if row is None:
-            return _number(self._db.execute(_PART, (None, key, len(data), codec, body)))
-        if row[1] == WITHHELD and codec != WITHHELD:
-            self._db.execute("UPDATE parts SET codec = ?, body = ? WHERE id = ?", (codec, body, row[0]))
-        return int(row[0])
+        added = self._db.execute(_PART, (key, len(data), codec, body))
+        if added.rowcount:
+            return _number(added)
+        number, kept = self._db.execute("SELECT id, codec FROM parts WHERE hash = ?", (key,)).fetchone()
+        if kept == WITHHELD and codec != WITHHELD:
+            self._db.execute("UPDATE parts SET codec = ?, body = ? WHERE id = ?", (codec, body, number))
+        return int(number)
 
     def _packed(self, data: bytes) -> tuple[int, bytes]:
         if len(data) < 96:

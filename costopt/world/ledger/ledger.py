@@ -132,26 +132,25 @@ class _Batch:
         self._intern = interner
         self._private = private
         self._rollup = Rollup()
+        self._savings: list[tuple[Any, ...]] = []
+        self._decisions: list[tuple[Any, ...]] = []
 
     def write(self, records: Sequence[Record]) -> None:
         for record in records:
-            if not self._known(record.request.id):
-                self._add(record)
+            self._add(record)
+        self._db.executemany(_SAVING, self._savings)
+        self._db.executemany(_DECISION, self._decisions)
         self._rollup.save(self._db)
-
-    def _known(self, call: str) -> bool:
-        return self._db.execute("SELECT 1 FROM facts WHERE id = ?", (call,)).fetchone() is not None
 
     def _add(self, record: Record) -> None:
         tagset = self._intern.tagset(record.request.tags)
-        call = self._db.execute(_FACT, self._row(record, tagset)).lastrowid
+        added = self._db.execute(_FACT, self._row(record, tagset))
+        if not added.rowcount:  # recorded before
+            return
+        call, notes = added.lastrowid, record.request.notes
         savings = record.receipt.savings if record.receipt else ()
-        self._db.executemany(
-            _SAVING, [(call, i, s.lever, s.nano, s.basis, s.baseline) for i, s in enumerate(savings)]
-        )
-        self._db.executemany(
-            _DECISION, [(call, i, d.layer, d.what) for i, d in enumerate(record.request.notes)]
-        )
+        self._savings += [(call, i, s.lever, s.nano, s.basis, s.baseline) for i, s in enumerate(savings)]
+        self._decisions += [(call, i, note.layer, note.what) for i, note in enumerate(notes)]
         self._rollup.add(record, tagset)
 
     def _row(self, record: Record, tagset: int) -> tuple[Any, ...]:

@@ -142,9 +142,5 @@ def _varints(data: bytes) -> Iterator[int]:
 
 def request_hash(shape: bytes, groups: Iterable[Iterable[bytes]]) -> bytes:
     """One hash for a whole body, from the hashes of its shape and parts."""
-    whole = sha256(shape)
-    for group in groups:
-        for part in group:
-            whole.update(part)
-        whole.update(b"\0")
-    return whole.digest()
+    counted = (piece for group in map(tuple, groups) for piece in (len(group).to_bytes(4, "big"), *group))
+    return digest(b"".join((shape, *counted)))

@@ -103,9 +103,10 @@ CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {unless}
 CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} WHEN NOT {archiving}
   BEGIN SELECT RAISE(ABORT, 'the ledger is immutable: {table} cannot be deleted'); END;
 """
-_NO_REPLACE = """
-CREATE TRIGGER facts_no_replace BEFORE INSERT ON facts WHEN EXISTS (SELECT 1 FROM facts WHERE id = NEW.id)
-  BEGIN SELECT RAISE(ABORT, 'the ledger is immutable: this call is already recorded'); END;
+#: The same call again is ignored, and so is INSERT OR REPLACE, which would delete without asking a trigger.
+_ONCE = """
+CREATE TRIGGER facts_once BEFORE INSERT ON facts WHEN EXISTS (SELECT 1 FROM facts WHERE id = NEW.id)
+  BEGIN SELECT RAISE(IGNORE); END;
 """
 
 
@@ -115,7 +116,7 @@ def _script() -> str:
         _GUARDS.format(table=t, archiving=_ARCHIVING, unless="WHEN OLD.codec <> 2" if t == "parts" else "")
         for t in _GUARDED
     )
-    return "BEGIN;" + _TABLES + "".join(guards) + _NO_REPLACE + "COMMIT;"
+    return "BEGIN;" + _TABLES + "".join(guards) + _ONCE + "COMMIT;"
 
 
 def connect(folder: Path) -> sqlite3.Connection:
