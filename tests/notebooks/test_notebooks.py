@@ -1,0 +1,51 @@
+"""Every notebook runs from top to bottom in a fresh interpreter, and is committed without outputs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+
+
+def code_cells(notebook: Path) -> list[dict[str, Any]]:
+    cells: list[dict[str, Any]] = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_there_is_one() -> None:
+    assert [notebook.name for notebook in NOTEBOOKS] == ["01_where_the_money_goes.ipynb"]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.skipif(
+    not (find_spec("matplotlib") and find_spec("pandas")), reason="pip install 'llm-costopt[notebook]'"
+)
+def test_it_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
+    script = tmp_path / "notebook.py"
+    script.write_text("\n\n".join("".join(cell["source"]) for cell in code_cells(notebook)), encoding="utf-8")
+    env = {**os.environ, "MPLBACKEND": "Agg", "TMPDIR": str(tmp_path), "MPLCONFIGDIR": str(tmp_path / "mpl")}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore::UserWarning", str(script)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=env,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "was asked" in done.stdout
+    assert list(tmp_path.glob("costopt-notebook-*/ledger.sqlite3"))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_it_is_committed_without_outputs(notebook: Path) -> None:
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code_cells(notebook))
