@@ -23,7 +23,8 @@ from diskcache.core import DBNAME, MODE_RAW, UNKNOWN  # type: ignore[import-unty
 
 from costopt.world.clock import SECOND
 
-#: zstd level of stored answers. Level 3 packs a 4 KB chat answer in about 20 µs, level 1 saves 3 of them.
+#: zstd level of stored answers. A 3.7 KB answer: level 1 packs it in 13 µs, 3 in 18, 9 in 76, all to 37% of its size
+#: (9: 36%); longer ones gain more from 3.
 LEVEL = 3
 #: No stored answer unpacks to more than this; a larger size in a frame's header is a lie or damage.
 LARGEST_ANSWER = 1 << 30

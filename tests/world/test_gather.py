@@ -87,6 +87,17 @@ def test_the_next_one_leads_when_the_first_left():
     gatherer.scatter(head, (part("b"), part("c")))
 
 
+def test_nobody_pays_for_a_follower_who_left_in_time():
+    clock = VirtualClock()
+    gatherer = Gatherer(clock)
+    first, second, third = (ask(gatherer, name) for name in "abc")
+    second.cancel()
+    clock.advance(1)
+    assert names(head_of(first)) == ["a", "c"]
+    gatherer.scatter(head_of(first), (part("a"), part("c")))
+    assert third.result(0) == part("c")
+
+
 def test_nobody_is_left_to_lead():
     clock = VirtualClock()
     gatherer = Gatherer(clock)

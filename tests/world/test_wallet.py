@@ -57,6 +57,16 @@ def test_all_claims_or_none(wallet):
     wallet.reserve("call", (claim(100),), 100, NOW)
 
 
+def test_two_limits_on_one_window_count_money_once(wallet):
+    soft_and_hard = (claim(10), claim(20))
+    hold = wallet.reserve("call", soft_and_hard, 6, NOW)
+    assert wallet.held("all", NOW, NOW + DAY, NOW) == 6
+    wallet.settle(hold, 6)
+    assert wallet.spent("all", NOW, NOW + DAY) == 6
+    with pytest.raises(BudgetExceeded):
+        wallet.reserve("call", soft_and_hard, 5, NOW)
+
+
 def test_the_refusal_says_which_budget_and_why(wallet):
     wallet.settle(wallet.reserve("a", (claim(5_000_000_000),), 4_000_000_000, NOW), 4_000_000_000)
     wallet.reserve("b", (claim(5_000_000_000),), 750_000_000, NOW)
