@@ -20,6 +20,7 @@ from costopt.errors import LedgerError
 from costopt.world.ledger import schema, segment
 from costopt.world.ledger.parts import digest, unpack
 from costopt.world.ledger.read import Reader
+from costopt.world.ledger.schema import transaction
 from costopt.world.ledger.words import Fact
 
 #: Calls in one file; bounds the memory of a run.
@@ -57,10 +58,8 @@ def run(folder: Path, older_than_s: float, now_ns: int, *, segment_calls: int = 
     Raises LedgerError: no ledger, not readable, or another run is going on. Others may read and write
     meanwhile.
     """
-    schema.connect_to_read(folder).close()
-    with _alone(folder), contextlib.closing(schema.connect(folder)) as db:
+    with _at_work(folder) as db:
         before = _bytes(folder)
-        _remove_strays(folder, db)
         cutoff = now_ns - int(older_than_s * 1e9)
         calls = 0
         while moved := _move_some(folder, db, cutoff, segment_calls, now_ns):
@@ -68,6 +67,29 @@ def run(folder: Path, older_than_s: float, now_ns: int, *, segment_calls: int = 
         parts = _sweep(db)
         _give_back(db)
         return Archived(calls, parts, before, _bytes(folder))
+
+
+def forget(folder: Path, older_than_s: float, now_ns: int) -> int:
+    """Delete the segments whose last call started more than `older_than_s` before `now_ns`; the calls in them.
+
+    What was spent and saved stays in the daily totals. Calls that were never archived stay. Raises LedgerError.
+    """
+    with _at_work(folder) as db:
+        cutoff = now_ns - int(older_than_s * 1e9)
+        rows = db.execute("SELECT name, calls FROM segments WHERE last_started < ?", (cutoff,)).fetchall()
+        with transaction(db):
+            db.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name, _ in rows])
+        _remove_strays(folder, db)
+        return sum(calls for _, calls in rows)
+
+
+@contextlib.contextmanager
+def _at_work(folder: Path) -> Generator[sqlite3.Connection]:
+    """The ledger's connection, for one run at a time, after what an earlier crash left is gone."""
+    schema.connect_to_read(folder).close()
+    with _clear_errors(folder), _alone(folder), contextlib.closing(schema.connect(folder)) as db:
+        _remove_strays(folder, db)
+        yield db
 
 
 def _move_some(folder: Path, db: sqlite3.Connection, cutoff: int, limit: int, now_ns: int) -> int:
@@ -119,7 +141,7 @@ def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None]) -> b
 
 def _commit(db: sqlite3.Connection, path: Path, facts: list[Fact], checksum: bytes, now_ns: int) -> None:
     db.executescript("CREATE TEMP TABLE IF NOT EXISTS moved(n INTEGER PRIMARY KEY); DELETE FROM temp.moved;")
-    with _transaction(db):
+    with transaction(db):
         find = "INSERT INTO temp.moved SELECT n FROM facts WHERE id = ?"
         db.executemany(find, [(fact.id,) for fact in facts])
         (found,) = db.execute("SELECT count(*) FROM temp.moved").fetchone()
@@ -137,7 +159,7 @@ def _sweep(db: sqlite3.Connection) -> int:
     unused = [part for (part,) in db.execute("SELECT id FROM parts") if part not in live]
     deleted = 0
     for at in range(0, len(unused), SWEEP_PARTS):
-        with _transaction(db):
+        with transaction(db):
             again, seen = _live(db, seen)  # a call written meanwhile may name a part we hold for unused
             live |= again
             doomed = [(part,) for part in unused[at : at + SWEEP_PARTS] if part not in live]
@@ -178,27 +200,25 @@ def _remove_strays(folder: Path, db: sqlite3.Connection) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Generator[None]:
     """Hold a lock that a killed process gives back: an SQLite file nobody writes to."""
-    lock = sqlite3.connect(folder / "archive.lock", timeout=0, isolation_level=None)
-    try:
-        (folder / "archive.lock").chmod(0o600)
-        lock.execute("BEGIN EXCLUSIVE")
+    with contextlib.closing(
+        sqlite3.connect(folder / "archive.lock", timeout=0, isolation_level=None)
+    ) as lock:
+        try:
+            (folder / "archive.lock").chmod(0o600)
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise LedgerError(
+                f"{folder}: another run is archiving, or nothing can be written here"
+            ) from error
         yield
-    except sqlite3.OperationalError as error:
-        raise LedgerError(f"{folder}: cannot archive now: {error} (is another run going on?)") from error
-    finally:
-        lock.close()
 
 
 @contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[None]:
-    db.execute("BEGIN IMMEDIATE")
+def _clear_errors(folder: Path) -> Generator[None]:
     try:
         yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
+    except sqlite3.Error as error:
+        raise schema.unreadable(folder / schema.NAME, error) from error
 
 
 def _each(db: sqlite3.Connection, script: str) -> None:

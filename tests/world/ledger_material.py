@@ -28,7 +28,11 @@ def record(
 ) -> Record:
     usage = Usage(input=100, cache_read=20, output=7)
     started = START + n if started is None else started
-    body = body if body is not None else {"model": model, "messages": [{"role": "user", "content": f"question {n}"}]}
+    body = (
+        body
+        if body is not None
+        else {"model": model, "messages": [{"role": "user", "content": f"question {n}"}]}
+    )
     reply = {"id": f"r{n}", "choices": [{"message": {"role": "assistant", "content": answer}}]}
     fields: dict[str, Any] = {
         "request": Request(
@@ -48,7 +52,11 @@ def record(
             usage=usage,
             raw_usage={"prompt_tokens": 120, "completion_tokens": 7},
             finish="stop",
-            headers=(("Content-Type", "application/json"), ("Set-Cookie", "session=1"), ("X-Request-Id", "req_1")),
+            headers=(
+                ("Content-Type", "application/json"),
+                ("Set-Cookie", "session=1"),
+                ("X-Request-Id", "req_1"),
+            ),
             first_ns=started + 5,
         ),
         "outcome": outcome,
@@ -62,12 +70,21 @@ def record(
 
 def agent_loop(calls: int, *, trace: str = "t0") -> list[Record]:
     """`calls` records of one agent, each holding the whole history of those before."""
-    tools = [{"type": "function", "function": {"name": f"tool_{i}", "description": "does it " * 20}} for i in range(5)]
-    history: list[dict[str, Any]] = [{"role": "system", "content": f"You are agent {trace}. " + "Be brief. " * 40}]
+    tools = [
+        {"type": "function", "function": {"name": f"tool_{i}", "description": "does it " * 20}}
+        for i in range(5)
+    ]
+    history: list[dict[str, Any]] = [
+        {"role": "system", "content": f"You are agent {trace}. " + "Be brief. " * 40}
+    ]
     made: list[Record] = []
     for n in range(calls):
         history.append({"role": "user", "content": f"{trace}: step {n} of the work " + "with details " * 30})
         body = {"model": "gpt-4o", "temperature": 0, "messages": list(history), "tools": tools, "seed": n}
-        made.append(record(n, call=f"{trace}-{n:05d}", body=body, answer=f"answer {n} of {trace}", tags={"trace": trace}))
+        made.append(
+            record(
+                n, call=f"{trace}-{n:05d}", body=body, answer=f"answer {n} of {trace}", tags={"trace": trace}
+            )
+        )
         history.append({"role": "assistant", "content": f"answer {n} of {trace}"})
     return made

@@ -102,6 +102,17 @@ def test_a_ledger_open_elsewhere_goes_on_after_an_archiving(tmp_path: Path) -> N
     assert [body for _, body, _ in all_of(tmp_path)] == [r.request.body for r in loop]
 
 
+def test_forgotten_calls_are_gone_and_their_sums_stay(tmp_path: Path) -> None:
+    old, new = agent_loop(10), [record(n, call=f"new{n}", started=START + 50 * DAY + n) for n in range(5)]
+    filled(tmp_path, *old, *new).close()
+    days = days_of(tmp_path)
+    archive.run(tmp_path, 0, NOW, segment_calls=10)
+    assert archive.forget(tmp_path, 86_400, START + 40 * DAY) == 10
+    assert [fact.id for fact, *_ in all_of(tmp_path)] == [f"new{n}" for n in range(5)]
+    assert len(list((tmp_path / "segments").iterdir())) == 1
+    assert days_of(tmp_path) == days
+
+
 def test_withheld_content_stays_withheld(tmp_path: Path) -> None:
     filled(tmp_path, *agent_loop(10), content="hashed").close()
     with Reader(tmp_path) as reader:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_material import DAY, START, agent_loop, record
+from msgspec.structs import replace
 
 from costopt.errors import LedgerError
 from costopt.types import Decision, Receipt, Reply, Saving, Usage
@@ -80,6 +81,17 @@ def test_a_fact_comes_back_whole(tmp_path: Path) -> None:
         assert fact.cache_key == "kkkkkkkk"
         assert reader.body(fact) == one.request.body
         assert fact.reply_body and one.reply and reader.part(fact.reply_body) == one.reply.body
+
+
+def test_an_answer_comes_back_for_replay(tmp_path: Path) -> None:
+    one, none = record(1), record(2, reply=None)
+    written(tmp_path, one, none).close()
+    with Reader(tmp_path) as reader:
+        answer = reader.answer(reader.fact("call-000001"))
+        assert one.reply and answer
+        kept = (("content-type", "application/json"), ("x-request-id", "req_1"))
+        assert answer == replace(one.reply, headers=kept)
+        assert reader.answer(reader.fact("call-000002")) is None
 
 
 def test_stream_events_come_back_byte_for_byte(tmp_path: Path) -> None:

@@ -150,7 +150,9 @@ def test_close_frees_a_put_that_waits_for_room() -> None:
     assert sink.items == list(range(len(sink.items)))
 
 
-def test_a_failing_sink_warns_once_counts_and_is_tried_again(writer: Writer, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_sink_warns_once_counts_and_is_tried_again(
+    writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
     bad, good = Sink(), Sink()
     bad.error = OSError(28, "No space left on device")
     with caplog.at_level(logging.WARNING, "costopt"):

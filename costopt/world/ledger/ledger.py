@@ -6,11 +6,10 @@ writer had not taken yet. Nothing here keeps request headers; of reply headers o
 
 from __future__ import annotations
 
-import contextlib
 import re
 import sqlite3
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -19,6 +18,7 @@ from costopt.world.ledger import schema, words
 from costopt.world.ledger.intern import Interner
 from costopt.world.ledger.parts import digest, encode, pack, request_hash, split
 from costopt.world.ledger.rollup import Rollup
+from costopt.world.ledger.schema import transaction
 from costopt.world.writer import Partial, follow_forks
 
 #: Reply headers worth keeping: what they are, whose id it was, how long it took, how much is left.
@@ -54,9 +54,17 @@ class Ledger:
         follow_forks(self)
 
     def open(self) -> None:
-        """Open or create the file now; `write` does so by itself. Raises LedgerError."""
+        """Open or create the file now and see that it can be written; `write` does so by itself.
+
+        Raises LedgerError.
+        """
         with self._lock:
-            self._opened()
+            try:
+                with transaction(self._opened()):
+                    pass
+            except sqlite3.Error as error:
+                self._drop()
+                raise schema.unreadable(self.path / schema.NAME, error) from error
 
     def write(self, records: Sequence[Record]) -> None:
         """Append facts in one transaction; a call id that is already there is left as it is.
@@ -80,7 +88,7 @@ class Ledger:
         db = self._opened()
         assert self._interner is not None
         try:
-            with _transaction(db):
+            with transaction(db):
                 self._interner.begin()
                 _Batch(db, self._interner, private=self._private).write(records)
         except BaseException:
@@ -258,15 +266,3 @@ def _inode(folder: Path) -> int:
         return (folder / schema.NAME).stat().st_ino
     except OSError:
         return 0
-
-
-@contextlib.contextmanager
-def _transaction(db: sqlite3.Connection) -> Generator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise

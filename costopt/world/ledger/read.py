@@ -7,13 +7,13 @@ import json
 import sqlite3
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import zstandard
 
 from costopt.errors import LedgerError
-from costopt.types import Decision, Json, Receipt, Saving, Usage
+from costopt.types import Decision, Finish, Json, Receipt, Reply, Saving, Tier, Usage
 from costopt.world.ledger import schema
 from costopt.world.ledger.intern import WITHHELD, ZSTD
 from costopt.world.ledger.parts import decode, join, unpack
@@ -135,6 +135,23 @@ class Reader:
         """The request body as it was sent. Raises LedgerError where content was withheld."""
         parts = [[self.part(key) for key in group] for group in fact.parts]
         return join(self.part(fact.shape), parts)
+
+    def answer(self, fact: Fact) -> Reply | None:
+        """The reply as it was recorded, without its receipt; None where the call got none. Raises LedgerError."""
+        if fact.status is None:
+            return None
+        return Reply(
+            status=fact.status,
+            headers=tuple(fact.headers.items()),
+            body=self.part(fact.reply_body) if fact.reply_body else b"",
+            events=self.part(fact.reply_events) if fact.reply_events else b"",
+            model=fact.served,
+            usage=fact.usage,
+            raw_usage=fact.raw_usage,
+            finish=cast("Finish", fact.finish),
+            tier=cast("Tier", fact.tier),
+            first_ns=fact.first,
+        )
 
     def part(self, key: bytes) -> bytes:
         """The bytes with this sha256. Raises LedgerError where they were withheld."""

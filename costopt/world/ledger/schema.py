@@ -23,6 +23,7 @@ import contextlib
 import os
 import sqlite3
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 from costopt.errors import LedgerError
@@ -181,6 +182,19 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     raise LedgerError(f"{path}: unknown ledger version {version}")
 
 
+@contextlib.contextmanager
+def transaction(db: sqlite3.Connection) -> Generator[None]:
+    """All of the block's changes or none; takes the write lock at once."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
 def unreadable(path: Path, error: sqlite3.Error) -> LedgerError:
     """What to tell the user about an error SQLite raised on a ledger."""
     if isinstance(error, sqlite3.OperationalError):
@@ -197,11 +211,20 @@ def _create(folder: Path) -> None:
     made = Path(name)
     try:
         _fill(made)
-        with contextlib.suppress(FileExistsError):  # another process was first
-            os.link(made, folder / NAME)
+        _place(made, folder / NAME)
     finally:
         for suffix in ("", "-wal", "-shm", "-journal"):
             made.with_name(made.name + suffix).unlink(missing_ok=True)
+
+
+def _place(made: Path, final: Path) -> None:
+    try:
+        os.link(made, final)
+    except FileExistsError:  # another process was first
+        return
+    except OSError:  # no hard links here, so a small race: the later of two first processes wins
+        if not final.exists():
+            made.replace(final)
 
 
 def _fill(path: Path) -> None:
