@@ -14,7 +14,7 @@ from costopt.wire.chunks import decoded, is_done
 from costopt.wire.loose import decode, items, record
 from costopt.wire.sse import event
 
-_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,')
+_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*,\s*')
 
 _LAST_FIELD = b',"usage":null}\n\n'
 """Before the closing brace it can only be a field of the chunk itself."""
@@ -42,7 +42,9 @@ def fits(ending: Sequence[Event], request: Json) -> bool:
     """Whether the recording is already what `request` wants, told from its last chunk: a usage chunk stands
     there and nowhere else."""
     last = next(decoded(tuple(reversed(ending))), record(None))
-    return wanted(request) == ("usage" in last) and (not wanted(request) or bool(last.get("usage")))
+    if wanted(request):
+        return bool(last.get("usage")) and not last.get("choices")
+    return "usage" not in last
 
 
 def carried(events: Sequence[Event]) -> bool:

@@ -127,7 +127,7 @@ def is_sound(usage: Usage | None) -> bool:
 
 
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(body=BODIES)
 def test_requests(api: Api, body: dict[str, Any]) -> None:
     dialect = wire.dialect(api)
@@ -147,7 +147,7 @@ def test_requests(api: Api, body: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(body=BODIES, status=st.sampled_from([200, 400, 500]))
 def test_answers(api: Api, body: dict[str, Any], status: int) -> None:
     encoded = msgspec.json.encode(body)
@@ -161,7 +161,7 @@ def test_answers(api: Api, body: dict[str, Any], status: int) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(bodies=st.lists(BODIES, max_size=6), junk=st.binary(max_size=20))
 def test_streams(api: Api, bodies: list[dict[str, Any]], junk: bytes) -> None:
     raw = b"".join(sse.event(body) for body in bodies) + junk

@@ -1,4 +1,5 @@
-"""Well-formed requests, answers and streams with one thing in them broken: still nothing raises, nothing is lost."""
+"""Well-formed requests, answers and streams with one thing in them broken: still nothing raises, nothing is
+lost."""
 
 from __future__ import annotations
 
@@ -316,7 +317,7 @@ def test_whole_requests(api: Api, body: Json) -> None:
     assert wire.dialect(api).with_turns(body, wire.dialect(api).turns(body)) == body
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(case=damaged(REQUESTS))
 def test_requests(case: tuple[Api, Json]) -> None:
     api, body = case
@@ -330,7 +331,7 @@ def test_requests(case: tuple[Api, Json]) -> None:
             dialect.with_output(turn, "short")
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(case=damaged(STREAMS), cut=st.integers(0, 2000), asked=st.booleans())
 def test_streams(case: tuple[Api, list[Json]], cut: int, asked: bool) -> None:
     api, chunks = case

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_byte_by_byte_gives_the_same_events(stream: bytes) -> None:
 def test_any_bytes_any_cuts(pieces: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(pieces)
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    chunks = [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    chunks = [stream[a:b] for a, b in pairwise(edges)]
     events, rest = fed(chunks)
     assert (events, rest) == fed([stream])
     assert b"".join(event.raw for event in events) + rest == stream

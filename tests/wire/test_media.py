@@ -1,0 +1,66 @@
+"""Weights of what is not text, and room shared between tool outputs."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from costopt.wire import media, outputs
+
+
+def png(width: int, height: int) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height) + b"\x08\x02\x00\x00\x00"
+
+
+def gif(width: int, height: int) -> bytes:
+    return b"GIF89a" + struct.pack("<HH", width, height)
+
+
+def jpeg(width: int, height: int) -> bytes:
+    app = b"\xff\xe0" + struct.pack(">H", 16) + b"\0" * 14
+    return b"\xff\xd8" + app + b"\xff\xc0" + struct.pack(">HBHH", 17, 8, height, width) + b"\0" * 12
+
+
+def webp(width: int, height: int) -> bytes:
+    extended = b"\0" * 4 + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    return b"RIFF\0\0\0\0WEBPVP8X" + struct.pack("<I", 10) + extended
+
+
+@pytest.mark.parametrize("kind", [png, gif, jpeg, webp])
+def test_sizes_are_read_from_headers(kind: type[bytes]) -> None:
+    def weight(width: int, height: int) -> int:
+        return media.openai_image("data:image/x;base64," + base64.b64encode(kind(width, height)).decode())
+
+    assert (weight(512, 512), weight(1024, 1024), weight(2048, 4096)) == (255, 765, 1105)
+
+
+def test_anthropic_images() -> None:
+    def weight(width: int, height: int) -> int:
+        return media.anthropic_image(base64.b64encode(png(width, height)).decode())
+
+    assert (weight(200, 200), weight(1000, 1000), weight(8000, 8000)) == (54, 1334, 1600)
+
+
+@given(st.text(max_size=300))
+def test_nothing_raises(data: str) -> None:
+    assert media.openai_image(data) > 0 and media.openai_image("data:;base64," + data) > 0
+    assert media.anthropic_image(data) > 0 and media.document(data) > 0 and media.audio(data) >= 0
+
+
+@given(st.binary(max_size=60))
+def test_no_header_raises(data: bytes) -> None:
+    for start in (b"\x89PNG", b"GIF8", b"RIFF\0\0\0\0WEBP", b"\xff\xd8\xff"):
+        assert media.anthropic_image(base64.b64encode(start + data).decode()) > 0
+
+
+@given(st.lists(st.text(max_size=80), min_size=1, max_size=5), st.integers(0, 300))
+def test_shares_fit_the_room(texts: list[str], room: int) -> None:
+    shared = outputs.shares(texts, room)
+    marks = 7 * len(texts)
+    assert len(shared) == len(texts) and sum(map(len, shared)) <= room + marks
+    if sum(map(len, texts)) <= room:
+        assert shared == texts
