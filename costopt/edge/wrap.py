@@ -8,7 +8,7 @@ from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from costopt.edge.transport import AsyncEdge, SyncEdge, transports
+from costopt.edge.transport import Edge, transports
 from costopt.errors import UnsupportedClient
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda:
 def unwrapped(http: Any) -> Any:
     """The user's own HTTP client, also when `http` is already ours: wrapping twice never runs the pipeline twice."""
     edge = getattr(http, "_transport", None)
-    return edge.inner if isinstance(edge, SyncEdge | AsyncEdge) else http
+    return edge.inner if isinstance(edge, Edge) else http
 
 
 def in_front_of(optimizer: Optimizer, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
@@ -89,4 +89,4 @@ def _default_library() -> str:
 def optimizer_of(client: Any) -> Optimizer | None:
     """The Optimizer behind a wrapped SDK client, or None."""
     edge = getattr(getattr(client, "_client", None), "_transport", None)
-    return edge.optimizer if isinstance(edge, SyncEdge | AsyncEdge) else None
+    return edge.optimizer if isinstance(edge, Edge) else None

@@ -252,9 +252,10 @@ def test_a_proxy_of_the_users_own_keeps_working(provider: Simulator, tmp_path: P
 
 def test_a_fork_after_wrap_works_in_both(provider: Simulator, tmp_path: Path) -> None:
     code = f"""
-import os, sys, openai, costopt
+import os, sys, httpx, openai, costopt
+http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))  # two processes must not share a socket
 optimizer = costopt.Optimizer({{"version": 1, "cache": {{"ttl": "1h", "disk": "64MB"}}}}, ledger={str(tmp_path)!r})
-client = optimizer.wrap(openai.OpenAI(api_key="sk-test", base_url={provider.base_url!r}))
+client = optimizer.wrap(openai.OpenAI(api_key="sk-test", base_url={provider.base_url!r}, http_client=http))
 def ask(text):
     client.chat.completions.create(model="gpt-4o-mini", messages=[{{"role": "user", "content": text}}])
 ask("before")

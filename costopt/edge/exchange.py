@@ -1,0 +1,137 @@
+"""One HTTP exchange: the caller's HTTP request as a `Request`, and replies as HTTP responses. Waits for nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from costopt import wire
+from costopt.drive import Live, Opened
+from costopt.edge.intake import MAX_BODY, OURS, read_headers, request_of, retry_after_s
+from costopt.errors import UpstreamError
+from costopt.types import Api, Nano, Reply, Request
+
+if TYPE_CHECKING:
+    from costopt.optimizer import Optimizer
+
+#: Headers that described the bytes as they travelled, not the answer.
+_TRAVEL = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
+
+
+def read(optimizer: Optimizer, api: Api | None, sent: Any) -> Request | None:
+    """The model call in `sent` (its body loaded), or None for what passes through untouched."""
+    if api is None or len(sent.content) > MAX_BODY:
+        return None
+    head = read_headers(sent.headers.raw)
+    shared = optimizer.shares_tenants
+    return request_of(api, str(sent.url), sent.url.host, head, sent.content, optimizer.new_id, shared)
+
+
+def outgoing(library: Any, sent: Any, request: Request | None = None) -> Any:
+    """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""
+    edited = request is not None and not request.raw
+    if not edited and not any(name.lower().startswith(OURS) for name, _ in sent.headers.raw):
+        return sent
+    headers = [(name, value) for name, value in sent.headers.raw if not name.lower().startswith(OURS)]
+    new = partial(library.Request, sent.method, sent.url, extensions=sent.extensions)
+    if request is None or not edited:
+        return new(headers=headers, stream=sent.stream)
+    kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+    return new(headers=kept, content=msgspec.json.encode(request.body))
+
+
+class Exchange:
+    """The caller's HTTP request, the model call in it, and the provider's last response to it."""
+
+    def __init__(self, optimizer: Optimizer, library: Any, sent: Any, request: Request) -> None:
+        self.optimizer = optimizer
+        self.library = library
+        self.sent = sent
+        self.request = request
+        self.response: Any = None
+
+    def outgoing(self, request: Request) -> Any:
+        return outgoing(self.library, self.sent, request)
+
+    def foreign(self, request: Request) -> bool:
+        """Whether the flow sends this call to another provider than the client's own."""
+        return request.provider != self.request.provider
+
+    def lives(self, request: Request) -> bool:
+        """Whether the response's chunks may be passed on as they arrive."""
+        kind = self.response.headers.get("content-type", "")
+        streams = self.response.status_code == 200 and "event-stream" in kind
+        return request.stream and not request.hold and streams
+
+    def opened(self, request: Request, chunks: Any) -> Opened:
+        status, headers = self.response.status_code, _headers(self.response)
+        read_events = partial(wire.read_events, request.api, status, headers)
+        return Opened(status, headers, chunks, read_events, self.optimizer.world.clock.now)
+
+    def reply(self, request: Request, content: bytes) -> Reply:
+        """The provider's answer. Raises UpstreamError for a status of 400 or more."""
+        response = self.response
+        headers = _headers(response)
+        if response.status_code >= 400:
+            wait = retry_after_s(response.headers, self.optimizer.world.clock.now() / 1e9)
+            failed = Reply(response.status_code, headers, content, finish="error")
+            raise UpstreamError(failed, retry_after_s=wait)
+        if "event-stream" in response.headers.get("content-type", ""):
+            return wire.read_events(request.api, response.status_code, headers, content)[0]
+        return wire.read_body(request.api, response.status_code, headers, content)
+
+    def answer(self, reply: Reply) -> Any:
+        """`reply` in the form the caller asked for."""
+        api, request = self.request.api, self.request
+        if reply.finish == "error" and not reply.events:  # not an answer of this API: as it came
+            return self._response(reply, reply.headers, reply.body)
+        if request.stream:
+            return self._response(reply, _EVENTS, wire.answer_stream(api, reply, request.body))
+        return self._response(reply, _JSON, wire.answer_body(api, reply))
+
+    def _response(self, reply: Reply, kind: tuple[tuple[str, str], ...], content: bytes) -> Any:
+        kept = [(name, value) for name, value in reply.headers if name != "content-type"]
+        kept += [(name, value) for name, value in kind if name == "content-type"]
+        return self.library.Response(
+            reply.status, headers=[*kept, *_told(self.request, reply)], content=content
+        )
+
+    def failed(self, failure: UpstreamError) -> Any:
+        """The provider's own error answer. Raises the HTTP library's own exception where there was none."""
+        reply = failure.reply
+        if reply is None:
+            raise failure.cause or failure
+        return self.library.Response(reply.status, headers=list(reply.headers), content=reply.body)
+
+    def live(self, live: Live, body: Any) -> Any:
+        ours = (("x-costopt-call", self.request.id), ("x-costopt-cache", "miss"))
+        return self.library.Response(live.opened.status, headers=[*live.opened.headers, *ours], stream=body)
+
+
+_EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
+_JSON = (("content-type", "application/json"),)
+
+
+def _headers(response: Any) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in response.headers.multi_items() if name not in _TRAVEL)
+
+
+def _told(request: Request, reply: Reply) -> list[tuple[str, str]]:
+    """What the caller is told about the call, in `x-costopt-*` headers."""
+    told = [("x-costopt-call", request.id), ("x-costopt-cache", reply.tier or "miss")]
+    receipt = reply.receipt
+    if receipt is None:
+        return told
+    told.append(("x-costopt-model", receipt.model))
+    if receipt.cost is not None:
+        saved = sum(saving.nano for saving in receipt.savings)
+        told += [("x-costopt-cost", usd(receipt.cost)), ("x-costopt-saved", usd(saved))]
+    return told
+
+
+def usd(nano: Nano) -> str:
+    """Nano-USD as decimal dollars, exact."""
+    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
+    return f"{sign}{nano // 10**9}.{nano % 10**9:09d}"
