@@ -90,6 +90,7 @@ class _Group:
         self.user = user
         self.open: set[str] = set()
         self.answered = False
+        self.gone = False
 
 
 class _Fold:
@@ -101,19 +102,21 @@ class _Fold:
         self.dropped: set[int] = set()
         self._groups: deque[_Group] = deque()
         self._caller: dict[str, _Group] = {}
-        self._gone: set[str] = set()
+        self._current: _Group | None = None
         self._last_user: _Group | None = None
         self._has_user = False
 
     def take(self, index: int, turn: Turn) -> None:
-        if turn.answers and not set(turn.answers).isdisjoint(self._gone):
+        callers = [self._caller[call] for call in turn.answers if call in self._caller]
+        if any(caller.gone for caller in callers):
+            # why: a second answer to a call that was cut with its first one
             self.dropped.add(index)
             return
         self.total += self.counts[index]
         if self._pins(turn):
             self.pinned += self.counts[index]
         else:
-            self._join(index, turn)
+            self._join(self._merged(callers) if callers else self._group(turn), index, turn)
         if self.total > self.budget:
             self._cut()
 
@@ -122,30 +125,27 @@ class _Fold:
         self._has_user = self._has_user or first
         return first or turn.pinned or turn.role == "system"
 
-    def _join(self, index: int, turn: Turn) -> None:
-        group = self._group_of(turn)
+    def _join(self, group: _Group, index: int, turn: Turn) -> None:
         group.indexes.append(index)
         group.open.update(turn.calls)
-        # why: some servers number the calls of every answer from 0 again
-        self._gone.difference_update(turn.calls)
-        self._caller.update(dict.fromkeys(turn.calls, group))
         group.open.difference_update(turn.answers)
         group.answered = group.answered or turn.role == "tool" or bool(turn.answers)
+        # why: some servers number the calls of every answer from 0 again, so the latest caller counts
+        self._caller.update(dict.fromkeys(turn.calls, group))
+        self._current = group
+        if group.user:
+            self._last_user = group
 
-    def _group_of(self, turn: Turn) -> _Group:
-        callers = [self._caller[call] for call in turn.answers if call in self._caller]
-        if callers:
-            return self._merge(callers)
+    def _group(self, turn: Turn) -> _Group:
+        """The group of a turn that answers no known call."""
         last = self._groups[-1] if self._groups else None
         if last is not None and not last.user and (turn.role == "tool" or _speaks_on(last, turn)):
             return last
         group = _Group(user=turn.role == "user")
         self._groups.append(group)
-        if group.user:
-            self._last_user = group
         return group
 
-    def _merge(self, groups: list[_Group]) -> _Group:
+    def _merged(self, groups: list[_Group]) -> _Group:
         """One turn may answer calls of several groups: they become one."""
         first, *others = sorted(set(groups), key=lambda group: group.indexes[0])
         for other in others:
@@ -161,7 +161,7 @@ class _Fold:
         before = self.total
         while self._groups and self.total > self.keep:
             group = self._groups.popleft()
-            if not self._groups or group is self._last_user or group.open:
+            if group is self._current or group is self._last_user or group.open:
                 stay.append(group)
             else:
                 self._drop(group)
@@ -169,12 +169,9 @@ class _Fold:
         self.cuts += self.total < before
 
     def _drop(self, group: _Group) -> None:
+        group.gone = True
         self.dropped.update(group.indexes)
         self.total -= sum(self.counts[index] for index in group.indexes)
-        gone = [call for call, caller in self._caller.items() if caller is group]
-        self._gone.update(gone)
-        for call in gone:
-            del self._caller[call]
 
 
 def _speaks_on(group: _Group, turn: Turn) -> bool:

@@ -147,20 +147,43 @@ def test_parallel_calls_and_their_answers_go_together() -> None:
 
 def test_reasoning_goes_with_the_call_it_led_to() -> None:
     turns = _turns([("user", 0), ("think", 1), ("think", 1)])
-    cut = trim.plan(turns, [10] * len(turns), 0, 60, 45)
+    cut = trim.plan(turns, [10] * len(turns), 0, 60, 60)
     assert [turns[index].raw for index in cut.kept] == ["user 0", "think 2", "call_2_0", "answer call_2_0"]
 
 
 def test_open_calls_are_not_cut_from_under_their_answers() -> None:
     turns = [
         Turn("user", "", "task"),
+        Turn("assistant", "", "before", calls=("x",)),
+        Turn("tool", "", "x", answers=("x",)),
         Turn("assistant", "", "asks", calls=("a", "b")),
         Turn("tool", "", "a", answers=("a",)),
         Turn("user", "", "interrupts"),
         Turn("tool", "", "b", answers=("b",)),
     ]
-    cut = trim.plan(turns, [10, 10, 10, 40, 10], 0, 80, 20)
-    assert cut.kept == (0, 1, 2, 3, 4) or {1, 2, 4}.isdisjoint(cut.kept)
+    cut = trim.plan(turns, [10, 30, 10, 10, 10, 10, 10], 0, 75, 30)
+    assert cut.kept == (0, 3, 4, 5, 6)
+
+
+def test_a_late_second_answer_goes_where_its_call_went() -> None:
+    turns = _turns([("user", 0), ("assistant", 1), ("assistant", 1), ("user", 0)])
+    turns.append(Turn("tool", "", "again", answers=("call_1_0",)))
+    cut = trim.plan(turns, [10, 40, 10, 10, 10, 10, 10], 0, 75, 40)
+    assert cut.kept == (0, 3, 4, 5)
+
+
+def test_one_turn_may_answer_several_earlier_ones() -> None:
+    turns = [
+        Turn("user", "", "task"),
+        Turn("assistant", "", "one", calls=("a",)),
+        Turn("user", "", "wait"),
+        Turn("assistant", "", "two", calls=("b",)),
+        Turn("tool", "", "both", answers=("a", "b")),
+        Turn("assistant", "", "three", calls=("c",)),
+        Turn("tool", "", "c", answers=("c",)),
+    ]
+    cut = trim.plan(turns, [10] * 7, 0, 65, 50)
+    assert cut.kept == (0, 2, 5, 6)
 
 
 def test_a_conversation_without_tools_drops_its_oldest_exchanges() -> None:
