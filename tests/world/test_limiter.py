@@ -88,6 +88,19 @@ def test_all_quotas_must_fit_and_other_groups_are_not_held_up():
     assert passed(behind)
 
 
+def test_a_request_of_two_groups_overtakes_nobody_in_either():
+    clock = VirtualClock()
+    limiter = Limiter(clock)
+    a, b = quota(tokens=10, group="a"), quota(tokens=10, group="b")
+    assert passed(limiter.admit((b,), 5))
+    large = waiter(limiter.admit((b,), 10))
+    both = waiter(limiter.admit((a, b), 1))
+    clock.advance(5)
+    assert not large.done() and not both.done()
+    clock.advance(5.001)
+    assert large.done() and not both.done()
+
+
 def test_one_group_may_have_two_windows():
     clock = VirtualClock()
     limiter = Limiter(clock)
@@ -158,6 +171,22 @@ def test_whoever_leaves_frees_the_way_and_takes_nothing():
     clock.advance(10.001)
     assert middle.done()
     assert sum(line.window.tokens for line in limiter._lines.values()) == 9
+
+
+async def test_a_cancelled_task_leaves_the_queue():
+    clock = VirtualClock()
+    limiter = Limiter(clock)
+    limit = (quota(1),)
+    limiter.admit(limit, 0)
+    gone, there = waiter(limiter.admit(limit, 0)), waiter(limiter.admit(limit, 0))
+    task = asyncio.ensure_future(asyncio.wrap_future(gone))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gone.cancelled()
+    clock.advance(10.001)
+    assert there.done()
 
 
 def test_close_tells_everybody():
