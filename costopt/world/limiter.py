@@ -169,7 +169,8 @@ class Limiter:
         ticket = Ticket(next(self._ids), quotas, tokens)
         for line in dict.fromkeys(lines):  # two quotas may share a line; the request counts once
             line.window.add(ticket.id, tokens, now)
-        for pace in {line.pace(quota) for quota, line in zip(quotas, lines, strict=True)}:
+        paces = [line.pace(quota) for quota, line in zip(quotas, lines, strict=True)]
+        for pace in dict.fromkeys(paces):
             if pace is not None:
                 pace.take()
         return ticket
