@@ -10,7 +10,7 @@ import msgspec
 
 from costopt.types import Json
 
-_MOST = 10**12
+MOST = 10**12
 """No real count is larger; it keeps sums inside 64 bits whatever a provider sends."""
 
 
@@ -35,7 +35,7 @@ def count(value: Any) -> int:
     if value is None:
         return 0
     if type(value) is int:
-        return value if 0 <= value <= _MOST else _MOST * (value > 0)
+        return value if 0 <= value <= MOST else MOST * (value > 0)
     return _count_oddly(value)
 
 
