@@ -28,6 +28,8 @@ _PIECE = 4096
 #: Above this many characters only every n-th piece is counted; no model's window reaches that far.
 _SAMPLED_ABOVE = 2_000_000
 _MEMO = 32_768
+#: Model names come from outside, so no more of them than this are remembered.
+_MODELS = 1024
 
 _O200K = re.compile(r"(?:chatgpt-)?(?:gpt-4o|gpt-4\.[15]|gpt-5|o1|o3|o4)(?:[-.@:].*)?$")
 _CL100K = re.compile(r"(?:gpt-4|gpt-3\.5|gpt-35-turbo|text-embedding-(?:3|ada))(?:[-.@:].*)?$")
@@ -50,23 +52,23 @@ class TokenCounter:
         self._load = load
         self._scale = scale
         self._encodings: dict[str, Encode | None] = {}
+        self._ways: dict[str, tuple[str, bool, float]] = {}
         self._memo = _Generations(_MEMO)
 
     def exact(self, model: str) -> bool:
         """Whether counts for this model are its own tokenizer's, not an estimate."""
-        name = _known_encoding(model)
-        return name is not None and self._encoding(name) is not None
+        name, known, _ = self._way(model)
+        return known and self._encoding(name) is not None
 
     def count_text(self, text: str, model: str) -> int:
         """Tokens of a bare text."""
-        name = _known_encoding(model)
-        count = self._count(text, name or "o200k_base")
-        factor = 1.0 if name else self._factor(model)
+        name, _, factor = self._way(model)
+        count = self._count(text, name)
         return count if factor == 1.0 else ceil(count * factor)
 
     def count_turn(self, turn: Turn, model: str) -> int:
         """Tokens of one message, its frame and what is not text included."""
-        name = _name(turn.raw)
+        name = _name(turn.raw) if turn.role != "tool" else ""
         named = PER_NAME + self.count_text(name, model) if name else 0
         return self.count_text(turn.text, model) + turn.extra_tokens + PER_MESSAGE + PER_ROLE + named
 
@@ -78,8 +80,16 @@ class TokenCounter:
         """Tokens of a prompt that belong to no turn: schemas and the priming of the answer."""
         return PRIMING + (self.count_text(tools_text, model) if tools_text else 0)
 
-    def _factor(self, model: str) -> float:
-        return self._scale.get(model) or self._scale.get(model.partition("/")[0]) or 1.0
+    def _way(self, model: str) -> tuple[str, bool, float]:
+        """Encoding of a model, whether it is its own, and the factor to its counts."""
+        way = self._ways.get(model)
+        if way is None:
+            known = _known_encoding(model)
+            scale = self._scale.get(model) or self._scale.get(model.partition("/")[0]) or 1.0
+            way = (known or "o200k_base", known is not None, 1.0 if known else scale)
+            if len(self._ways) < _MODELS:
+                self._ways[model] = way
+        return way
 
     def _count(self, text: str, encoding: str) -> int:
         # why: a hash and a length stand for the text, so the memo keeps no prompt in memory
@@ -136,7 +146,7 @@ def _known_encoding(model: str) -> str | None:
 
 
 def _name(raw: object) -> str:
-    """A participant's name, which chat messages may carry; a function's name is part of the text already."""
+    """A participant's name, which chat messages may carry."""
     name: object = (
         cast("dict[str, Any]", raw).get("name") if isinstance(raw, dict) and "role" in raw else None
     )
