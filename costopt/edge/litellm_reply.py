@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from costopt import wire
-from costopt.edge.transport import usd
+from costopt.edge.exchange import usd
 from costopt.types import Api, Json, Reply, Request
 from costopt.wire import sse, tally
 

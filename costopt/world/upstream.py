@@ -21,6 +21,9 @@ from costopt.types import Json, Reply, Request
 JSON = (("content-type", "application/json"),)
 #: Seconds; the default of the OpenAI and Anthropic SDKs.
 TIMEOUT = 600.0
+#: No callback of the user's hears of a call that litellm did not get from the user. Without the second, litellm
+#: 1.106 needs the optional package `mcp` for every call with tools.
+_QUIET = {"no-log": True, "_skip_mcp_handler": True}
 #: Fields of a Chat Completions request that mean the same at other providers.
 # fmt: off
 _SHARED = frozenset((
@@ -59,7 +62,7 @@ def complete(request: Request) -> Reply:
             num_retries=0,
             drop_params=True,
             caching=False,
-            **{"no-log": True},
+            **_QUIET,
         )
     except Exception as error:
         raise failure_of(error) from error
