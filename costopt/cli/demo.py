@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.money import dollars, percent, with_usd
+from costopt.cli.money import change, dollars, with_usd
 from costopt.cli.options import add_json, add_ledger, folder
 from costopt.cli.show import Column
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: The demo's sums are small and exact: all nine places of a nano-dollar are shown.
 DIGITS = 9
+#: The policy of `costopt.demo.run.POLICY`.
+OWN_POLICY = "desk"
 
 
 def add(commands: Any) -> None:
@@ -107,13 +109,11 @@ def _sides(plain: Side, wrapped: Side) -> list[list[str]]:
         _row("output tokens paid", plain.output_tokens, wrapped.output_tokens),
     ]
     costs = [dollars(plain.cost, DIGITS), dollars(wrapped.cost, DIGITS)]
-    known = plain.cost is not None and wrapped.cost is not None
-    change = percent((wrapped.cost or 0) - (plain.cost or 0), plain.cost or 0) if known else "-"
-    return [*rows, ["cost", *costs, change]]
+    return [*rows, ["cost", *costs, change(plain.cost, wrapped.cost)]]
 
 
 def _row(name: str, plain: int, wrapped: int) -> list[str]:
-    return [name, f"{plain:,}", f"{wrapped:,}", percent(wrapped - plain, plain) if plain != wrapped else ""]
+    return [name, f"{plain:,}", f"{wrapped:,}", change(plain, wrapped)]
 
 
 def _levers(result: DemoResult) -> list[list[str]]:
@@ -150,6 +150,10 @@ def _simulated(result: DemoResult) -> list[str]:
             f"{result.repeated:.0%} of these calls repeat an earlier one, {answered:.0%} cost nothing."
         )
         lines.append("Your own calls will differ: wrap a client and see `costopt report`.")
+    if result.policy == OWN_POLICY:
+        lines.append(
+            f"Policy {OWN_POLICY} is written for this work; `--policy balanced` is what you get unasked."
+        )
     return lines
 
 

@@ -63,6 +63,8 @@ def dollars(nano: Nano | None, digits: int | None = None, *, signed: bool = Fals
     return f"{sign}${shown:,f}"
 
 
-def percent(part: Nano, whole: Nano) -> str:
-    """`part` of `whole` with one decimal, `-` of nothing."""
-    return f"{Decimal(100 * part) / Decimal(whole):.1f}%" if whole else "-"
+def change(before: Nano | None, after: Nano | None) -> str:
+    """`-22.3%`; `-` where there is nothing to compare with."""
+    if not before or after is None:
+        return "-"
+    return f"{Decimal(100 * (after - before)) / Decimal(before):+.1f}%" if after != before else "0%"

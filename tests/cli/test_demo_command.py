@@ -1,8 +1,4 @@
 import json
-import os
-import pty
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -92,29 +88,3 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path, capsys: pytest
 def test_a_wrong_policy_is_refused_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--policy", "nonsense"]) == 2
     assert capsys.readouterr().err.startswith("nonsense: is not a preset")
-
-
-@pytest.mark.parametrize("colour", [True, False])
-def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(tmp_path: Path, colour: bool) -> None:
-    out = _on_a_terminal(["report", "--ledger", str(sample_ledger.write(tmp_path))], colour)
-    assert "─" in out
-    assert "$0.000423" in out
-    assert ("\x1b[3" in out) is False  # no colours are used, only bold
-
-
-def _on_a_terminal(args: list[str], colour: bool) -> str:
-    ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LANG": "C.UTF-8"}
-    env.pop("NO_COLOR", None)
-    env |= {} if colour else {"NO_COLOR": "1"}
-    command = [sys.executable, "-m", "costopt.cli", *args]
-    subprocess.run(command, stdout=theirs, env=env, check=True, timeout=60)
-    os.close(theirs)
-    seen = b""
-    try:
-        while chunk := os.read(ours, 65536):
-            seen += chunk
-    except OSError:  # Linux: the other end is closed
-        pass
-    os.close(ours)
-    return seen.decode()

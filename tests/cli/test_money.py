@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.cli.money import dollars, percent, places, usd, with_usd
+from costopt.cli.money import change, dollars, places, usd, with_usd
 
 NANO = st.integers(min_value=-(10**15), max_value=10**15)
 
@@ -68,6 +68,8 @@ def test_a_column_has_one_number_of_decimals(nanos: list[int | None]) -> None:
     assert all(len(text.partition(".")[2]) == digits for text in whole)
 
 
-def test_percent_of_nothing_is_no_number() -> None:
-    assert percent(1, 0) == "-"
-    assert percent(250, 1000) == "25.0%"
+def test_change_is_signed_and_of_nothing_is_no_number() -> None:
+    assert change(1000, 777) == "-22.3%"
+    assert change(1000, 1040) == "+4.0%"
+    assert change(1000, 1000) == "0%"
+    assert change(0, 1) == change(None, 1) == change(1, None) == "-"
