@@ -44,8 +44,8 @@ class Row(Struct, frozen=True):
     """One line of a report. `group` has one value for each of `Report.by`; a tag that was not set is "".
 
     `prompt`, `cached` (the part of it read from the provider's cache) and `output` are tokens a provider
-    billed. `cost` is the sum of what is known, None where no call has a known cost; `unpriced` calls are
-    not in it. `estimated` calls have token counts made here. `hits` were answered without a provider.
+    billed. `cost` is the sum of what is known; `unpriced` calls spent a sum that is not, and where there are
+    only those, `cost` is None. `estimated` calls have token counts made here. `hits` were answered without a provider.
     """
 
     group: tuple[str, ...]
@@ -235,7 +235,8 @@ def _row(group: tuple[str, ...], sums: Sums) -> Row:
     cost, priced = counts.pop("cost"), counts.pop("priced")
     saved = sorted(sums.saved.items())
     savings = tuple(Saved(lever, cast("Basis", basis), nano) for (lever, basis), nano in saved)
-    return Row(group, **counts, cost=cost if priced else None, savings=savings)
+    unknown = not priced and (counts["unpriced"] or not counts["calls"])
+    return Row(group, **counts, cost=None if unknown else cost, savings=savings)
 
 
 def _by_group(row: Row) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from costopt.errors import LedgerError
 from costopt.report import Row, dollars, explain, frame, report
@@ -131,6 +132,12 @@ def test_unknown_prices_are_counted_never_zero(tmp_path: Path) -> None:
     assert (it.total.cost, it.total.unpriced) == (100, 2)
     assert "2 calls have no known price" in it.headline()
     assert it.to_dict()["rows"][1]["cost"] is None
+
+
+def test_calls_that_spent_nothing_are_not_unknown(tmp_path: Path) -> None:
+    refused = replace(call("1", outcome="refused"), receipt=None, reply=None)
+    it = report(ledger(tmp_path, refused))
+    assert (it.total.calls, it.total.cost, it.total.unpriced) == (1, 0, 0)
 
 
 def test_free_is_not_unknown(tmp_path: Path) -> None:

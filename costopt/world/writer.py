@@ -10,6 +10,7 @@ import atexit
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import weakref
 from collections import Counter, deque
@@ -66,8 +67,9 @@ class Writer:
     """A queue with one daemon thread behind it, started by the first `put`, gone after `idle_s` without work.
 
     Items wait at most `window_s` (20 ms) before they are written, so one transaction takes many of them.
-    Once `backlog` items wait, `put` blocks until there is room. Whatever waits at interpreter exit is
-    written then. A forked child starts with an empty queue: its parent writes what was waiting.
+    Once `backlog` items wait, `put` blocks until there is room. What waits when the process or a
+    worker of multiprocessing ends is written then; only a kill loses it. A forked child starts with an empty
+    queue: its parent writes what was waiting.
     """
 
     def __init__(
@@ -79,8 +81,9 @@ class Writer:
         self._batch = batch
         self._idle_s = idle_s
         self._closed = False
+        self._leaving = False
         self._warned: set[str] = set()
-        self._at_exit = _Closing(self)
+        self._at_exit = _Leaving(self)
         self._fresh()
         follow_forks(self)
 
@@ -110,6 +113,8 @@ class Writer:
                 self._work.notify()
             elif self._thread is None:
                 self._start()
+        if self._leaving:
+            self.flush()
 
     def flush(self) -> None:
         """Return once everything put so far is written (or counted as lost)."""
@@ -132,6 +137,11 @@ class Writer:
             self._run()
         elif thread is not threading.current_thread():
             thread.join()
+
+    def leave(self) -> None:
+        """The process is ending: write what waits, and from now on each item before `put` returns."""
+        self._leaving = True
+        self.flush()
 
     def _wait_for_room(self) -> None:
         if self._thread is threading.current_thread():
@@ -158,7 +168,7 @@ class Writer:
             self._warn("writer", f"{error}; facts wait in memory")
             return
         self._thread = thread
-        atexit.register(self._at_exit)
+        self._at_exit.expect()
 
     def _run(self) -> None:
         while batch := self._take():
@@ -180,7 +190,7 @@ class Writer:
             count = min(len(self._items), self._batch)
             if not count:
                 self._thread = None
-                atexit.unregister(self._at_exit)
+                self._at_exit.forget()
             return [self._items.popleft() for _ in range(count)]
 
     def _deliver(self, sink: Sink, items: list[Any]) -> None:
@@ -208,19 +218,32 @@ class Writer:
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        atexit.unregister(self._at_exit)
+        self._at_exit.forget()
         self._fresh()
 
 
-class _Closing:
-    """Closes a writer at interpreter exit without keeping it alive until then."""
+class _Leaving:
+    """Writes what waits when the interpreter or a multiprocessing worker ends, without keeping a writer alive."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = weakref.ref(writer)
+        self._worker_end: Any = None
 
     def __call__(self) -> None:
         if (writer := self._writer()) is not None:
-            writer.close()
+            writer.leave()
+
+    def expect(self) -> None:
+        atexit.register(self)
+        # a worker of multiprocessing ends without atexit; its own finalizers do run
+        if (util := sys.modules.get("multiprocessing.util")) is not None:
+            self._worker_end = util.Finalize(None, self, exitpriority=0)
+
+    def forget(self) -> None:
+        atexit.unregister(self)
+        if self._worker_end is not None:
+            self._worker_end.cancel()
+            self._worker_end = None
 
 
 def _by_sink(batch: list[tuple[Sink, Any]]) -> Iterator[tuple[Sink, list[Any]]]:

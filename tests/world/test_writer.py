@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -253,6 +255,41 @@ def test_what_waits_is_written_at_interpreter_exit(tmp_path: Any) -> None:
     out = tmp_path / "out"
     subprocess.run([sys.executable, "-c", EXIT, str(out)], check=True, timeout=60)
     assert out.read_text().split() == [str(i) for i in range(1000)]
+
+
+LATE = """
+import atexit, sys
+from costopt.world.writer import Writer
+def sink(items):
+    with open(sys.argv[1], "a") as file:
+        file.writelines(f"{item}\\n" for item in items)
+writer = Writer(window_s=30)
+atexit.register(lambda: writer.put(sink, "late"))
+writer.put(sink, "early")
+"""
+
+
+def test_what_comes_after_our_exit_handler_is_written_too(tmp_path: Any) -> None:
+    out = tmp_path / "out"
+    subprocess.run([sys.executable, "-c", LATE, str(out)], check=True, timeout=60)
+    assert out.read_text().split() == ["early", "late"]
+
+
+def one_item(path: str) -> None:
+    def sink(items: list[str]) -> None:
+        with Path(path).open("a") as file:
+            file.writelines(f"{item}\n" for item in items)
+
+    Writer(window_s=30).put(sink, "from a worker")
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_worker_of_multiprocessing_writes_before_it_ends(tmp_path: Any, method: str) -> None:
+    process = multiprocessing.get_context(method).Process(target=one_item, args=(str(tmp_path / "out"),))
+    process.start()
+    process.join(60)
+    assert (process.exitcode, (tmp_path / "out").read_text()) == (0, "from a worker\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -10,10 +10,10 @@ Numbers are big-endian.
 
 from __future__ import annotations
 
-import bisect
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -84,10 +84,11 @@ class Segment:
         self._unzip = zstandard.ZstdDecompressor(
             dict_data=zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         )
-        self._hashes = self._index.hashes
-        self._numbers = {self._hash(i): i for i in range(1, len(self._hashes) // 32 + 1)}
-        self._ids = sorted((name, i) for i, name in enumerate(self._index.ids))
         self._recent: OrderedDict[int, bytes] = OrderedDict()
+
+    @cached_property
+    def _numbers(self) -> dict[bytes, int]:
+        return {self._hash(i): i for i in range(1, len(self._index.hashes) // 32 + 1)}
 
     @property
     def first(self) -> int:
@@ -101,21 +102,15 @@ class Segment:
         self._file.close()
 
     def ids(self, prefix: str = "") -> list[str]:
-        """Ids of the calls in it that begin with `prefix`, sorted."""
-        at = bisect.bisect_left(self._ids, (prefix, -1))
-        found: list[str] = []
-        while at < len(self._ids) and self._ids[at][0].startswith(prefix):
-            found.append(self._ids[at][0])
-            at += 1
-        return found
+        """Ids of the calls in it that begin with `prefix`, in file order."""
+        return [name for name in self._index.ids if name.startswith(prefix)]
 
     def facts(self) -> Iterator[Fact]:
         for frame, _ in self._index.fact_frames:
             yield from (self._fact(kept) for kept in self._kept(frame))
 
     def fact(self, call: str) -> Fact:
-        at = bisect.bisect_left(self._ids, (call, -1))
-        position = self._ids[at][1]
+        position = self._index.ids.index(call)
         for frame, count in self._index.fact_frames:
             if position < count:
                 return self._fact(self._kept(frame)[position])
@@ -193,7 +188,7 @@ class Segment:
         return msgspec.msgpack.decode(self._frame(frame), type=list[Kept])
 
     def _hash(self, number: int) -> bytes:
-        return self._hashes[(number - 1) * 32 : number * 32]
+        return self._index.hashes[(number - 1) * 32 : number * 32]
 
     def _fact(self, kept: Kept) -> Fact:
         groups = tuple(tuple(self._hash(part) for part in group) for group in unpack(kept.refs))
