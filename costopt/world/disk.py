@@ -27,7 +27,7 @@ NAME = "cache.db"
 #: No entry may take more than this share of the cache, so that one answer cannot push out all others.
 LARGEST = 8
 #: A read gives up after this long behind another process's lock, seconds; a write may wait longer.
-READ_TIMEOUT_S = 1
+READ_TIMEOUT_S = 5
 WRITE_TIMEOUT_S = 30
 
 log = logging.getLogger("costopt")

@@ -116,6 +116,11 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
                 self._set_pragmas(con)
         return con
 
+    @property
+    def _sql_retry(self) -> Any:
+        """diskcache tries for 60 s behind a lock; the connection's own timeout is wait enough."""
+        return self._con.execute
+
     def take(self, key: str) -> bytes | None:
         """The bytes under `key`; None where there are none, or a row that cannot be ours."""
         try:

@@ -233,6 +233,16 @@ def test_a_full_database_is_one_typed_error_and_the_cache_recovers(folder):
     cache.close()
 
 
+def test_a_database_locked_by_another_is_one_typed_error(folder):
+    DiskCache(folder, 1_000_000).put_many([("a", entry())])
+    other = sqlite3.connect(folder / "cache.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        Shelf(folder, 1_000_000, 0)
+    other.close()
+    Shelf(folder, 1_000_000, 0).close()
+
+
 def test_closing_leaves_no_descriptor_after_use_by_many_threads(folder):
     cache = DiskCache(folder, 10_000_000)
     done = threading.Barrier(9, timeout=20)
