@@ -1,32 +1,23 @@
-"""The Optimizer: one policy, one world, any number of clients."""
+"""The Optimizer: one engine, any number of clients."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from costopt.errors import Closed
-from costopt.flow import Handler, compose
-from costopt.plan import Plan
-from costopt.policy import Policy
-from costopt.policyfile import load
-from costopt.world.clock import Clock
-from costopt.world.live import World
-from costopt.world.pricemap import load as load_prices
-from costopt.world.tokenizers import counter
+from costopt.edge import many
+from costopt.edge import wrap as edge
+from costopt.engine import Engine, PolicyLike
 
 if TYPE_CHECKING:
-    from costopt.effects import Flow
-    from costopt.types import Reply, Request
+    from costopt.world.clock import Clock
 
 C = TypeVar("C")
-PolicyLike = str | Path | Policy | Mapping[str, Any] | None
+T = TypeVar("T")
 
 
-class Optimizer:
+class Optimizer(Engine):
     """Wraps clients so that their calls run through one pipeline under `policy`.
 
     `policy`: a preset's name, a YAML path, a mapping of the same shape or a `Policy`; default `balanced`.
@@ -45,69 +36,63 @@ class Optimizer:
         reload: bool = False,
         clock: Clock | None = None,
     ) -> None:
-        self.policy = load(policy)
-        self.world = World(self.policy, _folder(self.policy, ledger), clock)
-        if self.policy.strict:
-            self.world.open()
-        self._counter = counter()
-        self._handler = self._compose(self.policy)
-        self._watcher = _watch(policy, self.policy) if reload else None
-        self._closed = False
-        self._owned: list[Any] = []
-        self._owned_async: list[Any] = []
+        super().__init__(policy, ledger, reload, clock)
+        self._clients: list[Any] = []
+        self._async_clients: list[Any] = []
 
     def wrap(self, client: C) -> C:
         """A copy of an SDK client, or a callable of litellm, whose calls run through this Optimizer.
 
         The original is untouched; both share one connection pool, as the SDK's own copies do.
-        Raises UnsupportedClient.
+        Raises UnsupportedClient, Closed.
         """
-        from costopt.edge.wrap import wrap
-
         self.check_open()
-        return wrap(self, client)
+        return edge.wrap(self, client)
 
     def http_client(self, library: str | None = None) -> Any:
-        """An `httpx.Client` (or `httpx2.Client`) for frameworks that take an HTTP client instead of an SDK client."""
-        from costopt.edge.wrap import http_client
+        """An HTTP client for frameworks that take one instead of an SDK client; closed with this Optimizer.
 
-        client = http_client(self, library, is_async=False)
-        self._owned.append(client)
+        `library`: `httpx` or `httpx2`; default the one the installed openai SDK uses.
+        """
+        self._clients.append(client := edge.http_client(self, library, is_async=False))
         return client
 
     def async_http_client(self, library: str | None = None) -> Any:
-        """`http_client` for asyncio."""
-        from costopt.edge.wrap import http_client
-
-        client = http_client(self, library, is_async=True)
-        self._owned_async.append(client)
+        """`http_client` for asyncio; closed by `aclose`."""
+        self._async_clients.append(client := edge.http_client(self, library, is_async=True))
         return client
 
-    def flow(self, request: Request) -> Flow[Reply]:
-        """The pipeline for one request, ready to be driven."""
-        if self._watcher is not None:
-            self._reload()
-        return self._handler(request)
+    def map(
+        self, call: Callable[..., T], requests: Iterable[Any], *, concurrency: int = many.CONCURRENCY
+    ) -> list[T | Exception]:
+        """`call(**request)` for each request, `concurrency` at a time; results in input order, errors in place.
 
-    def flush(self) -> None:
-        """Wait until everything recorded so far is in the ledger."""
-        self.world.writer.flush()
+        `call` is a method of a wrapped client, such as `client.chat.completions.create`.
+        """
+        return many.map_calls(call, requests, concurrency)
+
+    async def amap(
+        self,
+        call: Callable[..., Awaitable[T]],
+        requests: Iterable[Any] | AsyncIterable[Any],
+        *,
+        concurrency: int = many.CONCURRENCY,
+    ) -> list[T | Exception]:
+        """`map` for asyncio."""
+        return await many.amap_calls(call, requests, concurrency)
 
     def close(self) -> None:
         """Write what waits and release everything; calls through wrapped clients raise Closed from here on.
 
-        Connections of an `async_http_client` can only be closed by `aclose`.
+        Connections of an `async_http_client` can only be closed by `aclose`. Closing twice is fine.
         """
-        if self._closed:
-            return
-        self._closed = True
-        for client in self._owned:
+        for client in self._clients:
             client.close()
-        self.world.close()
+        super().close()
 
     async def aclose(self) -> None:
         """`close` for asyncio."""
-        for client in self._owned_async:
+        for client in self._async_clients:
             await client.aclose()
         self.close()
 
@@ -123,47 +108,15 @@ class Optimizer:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    @property
-    def shares_tenants(self) -> bool:
-        return self.policy.cache is not None and self.policy.cache.scope == "shared"
-
-    def check_open(self) -> None:
-        if self._closed:
-            raise Closed("this Optimizer was closed; make a new one and wrap the client again")
-
-    def new_id(self) -> str:
-        """A call id that sorts by time; 128 bits, unique across processes."""
-        return f"{time.time_ns():016x}{os.urandom(8).hex()}"
-
-    def _compose(self, policy: Policy) -> Handler:
-        return compose(Plan(policy, load_prices(policy.prices), self._counter))
-
-    def _reload(self) -> None:
-        assert self._watcher is not None
-        policy = self._watcher.current(self.world.clock.now())
-        if policy is not self.policy:
-            self.policy = policy
-            self._handler = self._compose(policy)
-
-
-def _folder(policy: Policy, ledger: str | Path | None) -> Path | None:
-    if ledger is not None:
-        return Path(ledger).expanduser()
-    return Path(policy.ledger.path).expanduser() if policy.ledger and policy.ledger.path else None
-
-
-def _watch(source: PolicyLike, policy: Policy) -> Any:
-    from costopt.policyfile import Watcher
-
-    return Watcher(policy.source) if policy.source else None
-
 
 def wrap(client: C, policy: PolicyLike = None, *, ledger: str | Path | None = None) -> C:
     """`client` with its calls optimized under `policy`; closing the returned client closes what this opened.
 
     For several clients make one `Optimizer` and use its `wrap`. Raises PolicyError, UnsupportedClient.
     """
-    from costopt.edge.wrap import wrap as wrap_for
-
     optimizer = Optimizer(policy, ledger=ledger)
-    return wrap_for(optimizer, client, optimizer.close)
+    try:
+        return edge.wrap(optimizer, client, optimizer.close)
+    except BaseException:
+        optimizer.close()
+        raise

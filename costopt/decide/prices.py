@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import TypeVar
 
@@ -50,6 +50,15 @@ class PriceBook:
     @cached_property
     def _lower(self) -> dict[str, str]:
         return {name.lower(): name for name in self._rows}
+
+    @property
+    def names(self) -> Collection[str]:
+        """Every model name of the price map."""
+        return self._rows
+
+    def knows(self, model: str) -> bool:
+        """Whether the map has a row for `provider/model` or a bare name."""
+        return self.find(model) is not None
 
     def find(self, model: str, provider: str = "") -> Row | None:
         """The map's row for a model as a request, a reply or a policy names it; None if nothing surely fits.

@@ -14,19 +14,19 @@ from costopt.errors import UpstreamError
 from costopt.types import Api, Nano, Reply, Request
 
 if TYPE_CHECKING:
-    from costopt.optimizer import Optimizer
+    from costopt.engine import Engine
 
 #: Headers that described the bytes as they travelled, not the answer.
 _TRAVEL = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
 
 
-def read(optimizer: Optimizer, api: Api | None, sent: Any) -> Request | None:
+def read(engine: Engine, api: Api | None, sent: Any) -> Request | None:
     """The model call in `sent` (its body loaded), or None for what passes through untouched."""
     if api is None or len(sent.content) > MAX_BODY:
         return None
     head = read_headers(sent.headers.raw)
-    shared = optimizer.shares_tenants
-    return request_of(api, str(sent.url), sent.url.host, head, sent.content, optimizer.new_id, shared)
+    shared = engine.shares_tenants
+    return request_of(api, str(sent.url), sent.url.host, head, sent.content, engine.new_id, shared)
 
 
 def outgoing(library: Any, sent: Any, request: Request | None = None) -> Any:
@@ -45,8 +45,8 @@ def outgoing(library: Any, sent: Any, request: Request | None = None) -> Any:
 class Exchange:
     """The caller's HTTP request, the model call in it, and the provider's last response to it."""
 
-    def __init__(self, optimizer: Optimizer, library: Any, sent: Any, request: Request) -> None:
-        self.optimizer = optimizer
+    def __init__(self, engine: Engine, library: Any, sent: Any, request: Request) -> None:
+        self.engine = engine
         self.library = library
         self.sent = sent
         self.request = request
@@ -68,14 +68,14 @@ class Exchange:
     def opened(self, request: Request, chunks: Any) -> Opened:
         status, headers = self.response.status_code, _headers(self.response)
         read_events = partial(wire.read_events, request.api, status, headers)
-        return Opened(status, headers, chunks, read_events, self.optimizer.world.clock.now)
+        return Opened(status, headers, chunks, read_events, self.engine.world.clock.now)
 
     def reply(self, request: Request, content: bytes) -> Reply:
         """The provider's answer. Raises UpstreamError for a status of 400 or more."""
         response = self.response
         headers = _headers(response)
         if response.status_code >= 400:
-            wait = retry_after_s(response.headers, self.optimizer.world.clock.now() / 1e9)
+            wait = retry_after_s(response.headers, self.engine.world.clock.now() / 1e9)
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
         if "event-stream" in response.headers.get("content-type", ""):

@@ -21,33 +21,31 @@ from costopt.errors import Closed, Refused, UpstreamError
 from costopt.types import Api, Reply, Request
 
 if TYPE_CHECKING:
-    from costopt.optimizer import Optimizer
+    from costopt.engine import Engine
 
 
 class Edge:
     """`inner` is the user's own HTTP client; `on_close` runs after it was closed."""
 
-    def __init__(
-        self, library: ModuleType, inner: Any, optimizer: Optimizer, on_close: Callable[[], None]
-    ) -> None:
+    def __init__(self, library: ModuleType, inner: Any, engine: Engine, on_close: Callable[[], None]) -> None:
         self.library: Any = library
         self.inner = inner
-        self.optimizer = optimizer
+        self.engine = engine
         self.on_close = on_close
 
     def _api(self, sent: Any) -> Api | None:
         api = wire.recognise(sent.method, sent.url.path)
         try:
-            self.optimizer.check_open()
+            self.engine.check_open()
         except Closed as closed:
             raise as_sdk_error(closed, api or "chat") from None
         return api
 
     def _perform(self, at: Exchange, effect: Effect[Any]) -> Any:
         if type(effect) is not Call:
-            return self.optimizer.world.perform(effect)
+            return self.engine.world.perform(effect)
         if at.foreign(effect.request):
-            return self.optimizer.world.complete(effect.request)
+            return self.engine.world.complete(effect.request)
         return self._call(at, effect.request)
 
     def _call(self, at: Exchange, request: Request) -> Any:
@@ -61,12 +59,12 @@ class SyncEdge(Edge):
         api = self._api(sent)
         if api is not None:
             sent.read()
-        request = exchange.read(self.optimizer, api, sent)
+        request = exchange.read(self.engine, api, sent)
         if request is None:
             return self.inner.send(exchange.outgoing(self.library, sent), stream=True)
-        at = Exchange(self.optimizer, self.library, sent, request)
+        at = Exchange(self.engine, self.library, sent, request)
         try:
-            result = run(self.optimizer.flow(request), partial(self._perform, at))
+            result = run(self.engine.flow(request), partial(self._perform, at))
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
@@ -97,13 +95,13 @@ class AsyncEdge(Edge):
         api = self._api(sent)
         if api is not None:
             await sent.aread()
-        request = exchange.read(self.optimizer, api, sent)
+        request = exchange.read(self.engine, api, sent)
         if request is None:
             return await self.inner.send(exchange.outgoing(self.library, sent), stream=True)
-        at = Exchange(self.optimizer, self.library, sent, request)
-        executor = self.optimizer.world.executor
+        at = Exchange(self.engine, self.library, sent, request)
+        executor = self.engine.world.executor
         try:
-            result = await arun(self.optimizer.flow(request), partial(self._perform, at), executor)
+            result = await arun(self.engine.flow(request), partial(self._perform, at), executor)
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:

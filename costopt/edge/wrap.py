@@ -12,19 +12,19 @@ from costopt.edge.transport import Edge, transports
 from costopt.errors import UnsupportedClient
 
 if TYPE_CHECKING:
-    from costopt.optimizer import Optimizer
+    from costopt.engine import Engine
 
 C = TypeVar("C")
 _LIBRARIES = ("httpx", "httpx2")
 
 
-def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda: None) -> C:
+def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None) -> C:
     """A copy of `client` with our transport in front of its HTTP client. Raises UnsupportedClient."""
     given: Any = client
     if getattr(given, "__module__", "").split(".")[0] == "litellm" and callable(given):
         from costopt.edge.litellm import wrap_callable
 
-        return cast("C", wrap_callable(optimizer, given))
+        return cast("C", wrap_callable(engine, given, on_close))
     inner = getattr(given, "_client", None)  # the SDKs offer no public way to their HTTP client
     if not callable(getattr(given, "copy", None)) or inner is None or library_of(inner) is None:
         raise UnsupportedClient(
@@ -32,7 +32,7 @@ def wrap(optimizer: Optimizer, client: C, on_close: Callable[[], None] = lambda:
             "(sync, async or Azure), or litellm.completion, acompletion, embedding or aembedding; for other "
             "frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
-    wrapped: C = given.copy(http_client=in_front_of(optimizer, unwrapped(inner), on_close))
+    wrapped: C = given.copy(http_client=in_front_of(engine, unwrapped(inner), on_close))
     return wrapped
 
 
@@ -42,7 +42,7 @@ def unwrapped(http: Any) -> Any:
     return edge.inner if isinstance(edge, Edge) else http
 
 
-def in_front_of(optimizer: Optimizer, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
+def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
     """An HTTP client that carries `inner`'s settings and sends through our transport, which sends through `inner`."""
     library = library_of(inner)
     assert library is not None
@@ -50,7 +50,7 @@ def in_front_of(optimizer: Optimizer, inner: Any, on_close: Callable[[], None] =
     lib: Any = library
     make, edge = (lib.Client, sync) if isinstance(inner, lib.Client) else (lib.AsyncClient, is_async)
     return make(
-        transport=edge(library, inner, optimizer, on_close),
+        transport=edge(library, inner, engine, on_close),
         base_url=inner.base_url,
         headers=inner.headers,
         params=inner.params,
@@ -71,11 +71,11 @@ def library_of(http: Any) -> ModuleType | None:
     return None
 
 
-def http_client(optimizer: Optimizer, library: str | None, *, is_async: bool) -> Any:
+def http_client(engine: Engine, library: str | None, *, is_async: bool) -> Any:
     """A client of `library` (default: the one the installed openai SDK uses) with our transport."""
     lib: Any = importlib.import_module(library or _default_library())
     inner = (lib.AsyncClient if is_async else lib.Client)(timeout=600.0, follow_redirects=True)
-    return in_front_of(optimizer, inner)
+    return in_front_of(engine, inner)
 
 
 def _default_library() -> str:
@@ -86,7 +86,7 @@ def _default_library() -> str:
     return "httpx2" if major >= 3 else "httpx"
 
 
-def optimizer_of(client: Any) -> Optimizer | None:
-    """The Optimizer behind a wrapped SDK client, or None."""
+def engine_of(client: Any) -> Engine | None:
+    """The engine behind a wrapped SDK client, or None."""
     edge = getattr(getattr(client, "_client", None), "_transport", None)
-    return edge.optimizer if isinstance(edge, Edge) else None
+    return edge.engine if isinstance(edge, Edge) else None
