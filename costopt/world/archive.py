@@ -43,8 +43,8 @@ UPDATE meta SET value = value + 1 WHERE key = 'epoch';
 
 
 class Archived(Struct, frozen=True):
-    """What one run moved: `calls` archived, `parts` (messages, answers) no longer in SQLite; sizes of the
-    folder."""
+    """What one run moved: `calls` archived, `parts` (messages, answers) no longer in SQLite; sizes of
+    ledger and segments together."""
 
     calls: int
     parts: int
@@ -238,4 +238,5 @@ def _sync(folder: Path) -> None:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    files = [*folder.glob(f"{schema.NAME}*"), *folder.glob("segments/*")]
+    return sum(path.stat().st_size for path in files)
