@@ -40,6 +40,10 @@ class _Answer(Struct):
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
 
+_SPOKEN = ("refusal", "reasoning_content", "reasoning", "name")
+_ALSO_SPOKEN = frozenset({*_SPOKEN, "tool_calls", "function_call"})
+"""Where a message has text besides its content."""
+
 
 class Chat:
     def turns(self, body: Json) -> list[Turn]:
@@ -108,27 +112,27 @@ class Chat:
 
 def _turn(raw: Any, first: bool) -> Turn:
     message = record(raw)
-    role = text(message.get("role"))
-    calls = tuple(_call_ids(message))
-    weight = parts.tokens(message.get("content"))
+    role = message.get("role")
+    said, weight = _text(message), parts.tokens(message.get("content"))
     match role:
-        case "system" | "developer":
-            return Turn("system", _text(message), raw, pinned=True, extra_tokens=weight)
+        case "user":
+            return Turn("user", said, raw, pinned=first, extra_tokens=weight)
         case "assistant":
-            return Turn("assistant", _text(message), raw, calls=calls, extra_tokens=weight)
+            return Turn("assistant", said, raw, calls=_call_ids(message), extra_tokens=weight)
         case "tool":
-            answers = (text(message.get("tool_call_id")),)
-            return Turn("tool", _text(message), raw, answers=answers, extra_tokens=weight)
+            return Turn("tool", said, raw, answers=(text(message.get("tool_call_id")),), extra_tokens=weight)
         case "function":
-            return Turn("tool", _text(message), raw, answers=(_function_id(message),), extra_tokens=weight)
+            return Turn("tool", said, raw, answers=(_function_id(message),), extra_tokens=weight)
+        case "system" | "developer":
+            return Turn("system", said, raw, pinned=True, extra_tokens=weight)
         case _:
-            return Turn("user", _text(message), raw, pinned=first, extra_tokens=weight)
+            return Turn("user", said, raw, extra_tokens=weight)
 
 
-def _call_ids(message: Json) -> list[str]:
+def _call_ids(message: Json) -> tuple[str, ...]:
     ids = [text(call.get("id")) for call in records(message.get("tool_calls"))]
     legacy = record(message.get("function_call"))
-    return [*ids, _function_id(legacy)] if legacy else ids
+    return (*ids, _function_id(legacy)) if legacy else tuple(ids)
 
 
 def _function_id(named: Json) -> str:
@@ -137,10 +141,12 @@ def _function_id(named: Json) -> str:
 
 
 def _text(message: Json) -> str:
-    pieces = [parts.text_of(message.get("content"))]
-    pieces += [text(message.get(field)) for field in ("refusal", "reasoning_content", "reasoning", "name")]
+    said = parts.text_of(message.get("content"))
+    if message.keys().isdisjoint(_ALSO_SPOKEN):
+        return said
+    pieces = [said, *(text(message.get(field)) for field in _SPOKEN)]
     pieces += [piece for function in _functions(message) for piece in function]
-    return "\n".join(piece for piece in pieces if piece)
+    return "\n".join([piece for piece in pieces if piece])
 
 
 def _functions(message: Json) -> list[tuple[str, str]]:

@@ -56,7 +56,9 @@ def _is_text(part: Any) -> bool:
 
 def tokens(content: Any) -> int:
     """Estimated tokens of everything in `content` that is not text."""
-    return sum(_weight(part) for part in records(content))
+    if not isinstance(content, list):
+        return 0
+    return sum([_weight(part) for part in records(content)])
 
 
 def _weight(part: Json) -> int:

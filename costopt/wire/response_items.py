@@ -4,11 +4,13 @@ turn: the API refuses either without the other."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from costopt.types import Json, Turn
 from costopt.wire import parts
 from costopt.wire.loose import encode, items, record, text
+
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 CALLS = frozenset(
     {
@@ -22,6 +24,7 @@ CALLS = frozenset(
     }
 )
 """Calls that the caller answers, by `call_id`."""
+_OUTPUTS = frozenset({f"{call}_output" for call in CALLS} | {"tool_search_output", "mcp_approval_response"})
 _HOSTED = frozenset(
     {
         "reasoning",
@@ -31,10 +34,18 @@ _HOSTED = frozenset(
         "image_generation_call",
         "mcp_call",
         "mcp_list_tools",
+        "mcp_approval_request",
     }
 )
-"""What the model did on the provider's side; nothing to answer."""
-_SPOKEN = ("arguments", "input", "code", "query", "name", "result")
+"""What the model did on the provider's side."""
+_ROLES: dict[str, Role] = {
+    **dict.fromkeys(CALLS | _HOSTED, "assistant"),
+    **dict.fromkeys(_OUTPUTS, "tool"),
+}
+_MESSAGE_ROLES: dict[str, Role] = {"assistant": "assistant", "system": "system", "developer": "system"}
+_USER: Role = "user"
+_SPOKEN = ("name", "arguments", "input", "code", "query")
+_DONE = ("action", "operation")
 
 
 def turns(given: list[Any], *, continued: bool) -> list[Turn]:
@@ -68,18 +79,14 @@ def _groups(given: list[Any]) -> Iterator[list[Any]]:
 def _turn(group: list[Any], first: Any, called: set[str] | None) -> Turn:
     raw = group if len(group) > 1 or isinstance(group[0], list) else group[0]
     shown = [record(item) for item in group]
-    said = "\n".join(piece for item in shown for piece in _texts(item) if piece)
-    if isinstance(raw, str):
-        said = raw
-    calls = tuple(name for item in shown for name in _calls(item))
-    answers = tuple(_answers(shown[0]))
-    pinned = group[0] is first or _is_pinned(shown[0]) or not _is_here(answers, called)
-    weight = sum(parts.tokens(item.get("content")) + parts.tokens(_output(item)) for item in shown)
-    return Turn(_role(shown[0]), said, raw, calls, answers, pinned, weight)
-
-
-def _is_here(answers: tuple[str, ...], called: set[str] | None) -> bool:
-    return called is None or called.issuperset(answers)
+    role = _role(shown[0])
+    said = "\n".join([piece for item in shown for piece in _texts(item) if piece])
+    calls = tuple([name for item in shown for name in _calls(item)]) if role == "assistant" else ()
+    answers = _answers(shown[0]) if role == "tool" else ()
+    known = called is None or called.issuperset(answers)
+    pinned = group[0] is first or role == "system" or _is_opaque(shown[0]) or not known
+    weight = sum([parts.tokens(item.get("content")) + parts.tokens(_output(item)) for item in shown])
+    return Turn(role, raw if isinstance(raw, str) else said, raw, calls, answers, pinned, weight)
 
 
 def kind_of(item: Json) -> str:
@@ -88,40 +95,31 @@ def kind_of(item: Json) -> str:
     return text(kind) if kind else "message"
 
 
-def _role(item: Json) -> Literal["system", "user", "assistant", "tool"]:
+def _role(item: Json) -> Role:
     kind = kind_of(item)
-    if kind in CALLS or kind in _HOSTED or kind == "mcp_approval_request":
-        return "assistant"
-    if next(_answers(item), None) is not None:
-        return "tool"
-    role = item.get("role") if kind == "message" else None
-    if role in ("system", "developer"):
-        return "system"
-    return "assistant" if role == "assistant" else "user"
+    if kind == "message":
+        return _MESSAGE_ROLES.get(text(item.get("role")), _USER)
+    return _ROLES.get(kind, _USER)
 
 
-def _is_pinned(item: Json) -> bool:
-    """System text, and items that stand for something only the provider knows: references, compactions."""
+def _is_opaque(item: Json) -> bool:
+    """Whether it stands for something only the provider knows: a reference, a compaction, a new kind of
+    item."""
     kind = kind_of(item)
-    known = kind == "message" or kind in CALLS or kind in _HOSTED or kind.startswith("mcp_approval")
-    return _role(item) == "system" or not (known or next(_answers(item), None) is not None)
+    return kind != "message" and kind not in _ROLES
 
 
-def _calls(item: Json) -> Iterator[str]:
-    if kind_of(item) in CALLS:
-        yield text(item.get("call_id")) or text(item.get("id"))
-    elif kind_of(item) == "mcp_approval_request":
-        yield text(item.get("id"))
-
-
-def _answers(item: Json) -> Iterator[str]:
+def _calls(item: Json) -> list[str]:
     kind = kind_of(item)
-    if kind == "mcp_approval_response":
-        yield text(item.get("approval_request_id"))
-    elif kind.removesuffix("_output") in CALLS and kind.endswith("_output"):
-        yield text(item.get("call_id")) or text(item.get("id"))
-    elif kind == "tool_search_output":
-        yield text(item.get("call_id"))
+    if kind in CALLS:
+        return [text(item.get("call_id")) or text(item.get("id"))]
+    return [text(item.get("id"))] if kind == "mcp_approval_request" else []
+
+
+def _answers(item: Json) -> tuple[str, ...]:
+    if kind_of(item) == "mcp_approval_response":
+        return (text(item.get("approval_request_id")),)
+    return (text(item.get("call_id")) or text(item.get("id")),)
 
 
 def _output(item: Json) -> Any:
@@ -129,13 +127,9 @@ def _output(item: Json) -> Any:
     return [output] if isinstance(output, dict) else output
 
 
-def _texts(item: Json) -> Iterator[str]:
-    yield parts.text_of(item.get("content"))
-    yield parts.text_of(item.get("summary"))
-    yield parts.text_of(_output(item))
-    for field in _SPOKEN:
-        value = item.get(field)
-        yield value if isinstance(value, str) and field != "result" else ""
-    for field in ("action", "operation"):
-        if item.get(field):
-            yield encode(item[field]).decode()
+def _texts(item: Json) -> list[str]:
+    if kind_of(item) == "message":
+        return [parts.text_of(item.get("content"))]
+    said = [parts.text_of(value) for value in (item.get("content"), item.get("summary"), _output(item))]
+    said += [text(item.get(field)) for field in _SPOKEN]
+    return said + [encode(item[field]).decode() for field in _DONE if item.get(field)]

@@ -1,4 +1,5 @@
-"""Usage objects of all providers as disjoint buckets. Nothing a provider sends raises or makes a bucket negative.
+"""Usage objects of all providers as disjoint buckets. Nothing a provider sends raises or makes a bucket
+negative.
 
 Sources: OpenAI `CompletionUsage` and `ResponseUsage`, Anthropic `Usage` (their SDKs' own types), DeepSeek's
 `prompt_cache_hit_tokens`, and what LiteLLM and OpenRouter gateways add.
@@ -85,7 +86,8 @@ _NO_SENT, _NO_WRITTEN, _NO_SEARCHES, _NO_LIVES = _Sent(), _Written(), _Searches(
 
 def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
     """Chat, completions, embeddings and responses. The prompt count holds the cached tokens, the output count
-    the reasoning. `tier` is the answer's `service_tier`; `searches` counts web searches seen in the answer itself."""
+    the reasoning. `tier` is the answer's `service_tier`; `searches` counts web searches seen in the answer
+    itself."""
     said = _read(usage, _OpenAI)
     sent = said.prompt_tokens_details or said.input_tokens_details or _NO_SENT
     wrote = said.completion_tokens_details or said.output_tokens_details or _NO_WRITTEN
@@ -118,7 +120,8 @@ def _cache_written(said: _OpenAI, sent: _Sent) -> int:
 
 
 def _output(said: _OpenAI, wrote: _Written, prompt: int) -> tuple[int, int]:
-    """Output and the reasoning in it. xAI counts reasoning beside the completion; its total gives that away."""
+    """Output and the reasoning in it. xAI counts reasoning beside the completion; its total gives that
+    away."""
     output = said.completion_tokens or said.output_tokens or 0
     reasoning = wrote.reasoning_tokens or 0
     if reasoning and said.total_tokens == prompt + output + reasoning:
