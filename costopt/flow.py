@@ -177,21 +177,26 @@ def gather(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     if isinstance(place, Reply):
         return place
     if isinstance(place, Head) and len(place.requests) > 1:
-        return (yield from _call_for_all(request, inner, place))
+        return (yield from _call_for_all(plan, request, inner, place))
     return (yield from inner(request))
 
 
-def _call_for_all(request: Request, inner: Handler, head: Head) -> Flow[Reply]:
+def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> Flow[Reply]:
     """One call for every member; if it fails, each member goes alone so that one bad item fails alone."""
+    merged: Reply | None = None
     parts: tuple[Reply, ...] | None = None
     try:
         request.note("gather", f"merged {len(head.requests)} calls")
-        parts = batch.split((yield from inner(batch.merge(head.requests))), head.requests)
+        merged = yield from inner(batch.merge(head.requests))
+        parts = batch.split(merged, head.requests)
     except UpstreamError as failure:
-        request.note("gather", f"the merged call failed ({failure}), each goes alone")
+        request.note("gather", f"the merged call failed ({failure})")
     finally:
         yield from Scatter(head, parts)
-    return parts[0] if parts else (yield from inner(request))
+    if parts:
+        return parts[0]
+    request.note("gather", "each goes alone")
+    return plan.charged((yield from inner(request)), merged)
 
 
 def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -260,16 +265,17 @@ def _cool(failure: UpstreamError, quotas: Sequence[Quota]) -> Flow[None]:
 
 def call(plan: Plan, request: Request) -> Flow[Reply]:
     """The only place that spends. What a caller who left had received is priced too."""
+    asked = yield from Now()
     try:
         reply = yield from Call(request)
     except Interrupted as left:
-        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"))
+        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"), asked)
         raise
     except UpstreamError as failure:
         if failure.partial is not None:
-            failure.partial = plan.priced(request, failure.partial)
+            failure.partial = plan.priced(request, failure.partial, asked)
         raise
-    return plan.priced(request, reply)
+    return plan.priced(request, reply, asked)
 
 
 #: Outermost first. The order is code; a policy turns layers on and tunes them.

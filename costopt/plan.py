@@ -138,7 +138,7 @@ class Plan:
         if receipt is None:
             return reply
         attempts = tuple(each.receipt for each in failed if each.receipt)
-        receipt = replace(receipt, cost=_sum(receipt, attempts), attempts=attempts)
+        receipt = replace(receipt, cost=_total(receipt, attempts), attempts=attempts)
         asked = request.model
         alias = self.policy.route.alias if self.policy.route else None
         baseline = self.policy.models[-1].name if asked == alias else asked
@@ -241,16 +241,26 @@ class Plan:
             view.turns(request.body), view.tools_text(request.body), request.model
         )
 
-    def priced(self, request: Request, reply: Reply) -> Reply:
-        """`reply` with its receipt; usage the provider did not send is counted here and says so."""
+    def priced(self, request: Request, reply: Reply, at: int) -> Reply:
+        """`reply` with its receipt, at the prices of the moment `at` (ns); usage the provider did not send is
+        counted here and says so. On Azure the request names a deployment, so the answer's model comes first."""
         usage = reply.usage or self._counted(request, reply)
-        for model in (request.model, reply.model):
-            cost = self.book.cost(model, usage, request.provider) if model else None
+        names = (request.model, reply.model)
+        for model in reversed(names) if request.provider == "azure" else names:
+            cost = self.book.cost(model, usage, request.provider, at) if model else None
             if cost is not None:
-                break
-        else:
-            model, cost = request.model, None
-        return replace(reply, receipt=Receipt(model, usage, cost, self.book.revision))
+                return replace(reply, receipt=Receipt(model, usage, cost, self.book.revision))
+        return replace(reply, receipt=Receipt(request.model, usage, None, self.book.revision))
+
+    @staticmethod
+    def charged(reply: Reply, wasted: Reply | None) -> Reply:
+        """`reply` bearing the cost of `wasted`, a paid answer that could not be used."""
+        if wasted is None or wasted.receipt is None or reply.receipt is None:
+            return reply
+        attempts = (*reply.receipt.attempts, wasted.receipt)
+        return replace(
+            reply, receipt=replace(reply.receipt, cost=_total(reply.receipt, attempts), attempts=attempts)
+        )
 
     def _counted(self, request: Request, reply: Reply) -> Usage:
         text = wire.output_text(request.api, reply) if reply.body or reply.events else ""
@@ -275,6 +285,6 @@ def _applies(limit: Limit, provider: str, name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in limit.models)
 
 
-def _sum(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Nano | None:
+def _total(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Nano | None:
     costs = [receipt.cost, *(each.cost for each in attempts)]
     return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
