@@ -9,6 +9,7 @@ from costopt.wire.reply import (
     output_text,
     read_body,
     read_events,
+    written_text,
 )
 from costopt.wire.urls import recognise
 
@@ -21,4 +22,5 @@ __all__ = [
     "read_body",
     "read_events",
     "recognise",
+    "written_text",
 ]

@@ -67,7 +67,12 @@ class Dialect(Protocol):
         ...
 
     def output_text(self, body: Json) -> str:
-        """All text and tool-call arguments of a JSON answer, for counting and checks."""
+        """All text and tool-call arguments of a JSON answer, no reasoning, for checks."""
+        ...
+
+    def written_text(self, body: Json) -> str:
+        """Everything a JSON answer shows of its output, reasoning and tool names included, for counting where the
+        provider sent no usage."""
         ...
 
     def complete(self, events: Sequence[Event]) -> bool:

@@ -97,6 +97,9 @@ class Chat:
             piece for choice in records(body.get("choices")) for piece in _spoken(choice) if piece
         )
 
+    def written_text(self, body: Json) -> str:
+        return "\n".join(_text(record(choice.get("message"))) for choice in records(body.get("choices")))
+
     def complete(self, events: Sequence[Event]) -> bool:
         return chunks.complete(events)
 

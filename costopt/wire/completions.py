@@ -52,6 +52,9 @@ class Completions(Plain):
     def output_text(self, body: Json) -> str:
         return "\n".join(text(choice.get("text")) for choice in records(body.get("choices")))
 
+    def written_text(self, body: Json) -> str:
+        return self.output_text(body)
+
     def complete(self, events: Sequence[Event]) -> bool:
         return chunks.complete(events)
 

@@ -42,6 +42,9 @@ class Embeddings(Plain):
     def output_text(self, body: Json) -> str:
         return ""
 
+    def written_text(self, body: Json) -> str:
+        return self.output_text(body)
+
     def complete(self, events: Sequence[Event]) -> bool:
         return bool(self.assemble(events).get("data"))
 

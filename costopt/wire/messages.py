@@ -80,6 +80,9 @@ class Messages:
     def output_text(self, body: Json) -> str:
         return "\n".join(said for block in records(body.get("content")) if (said := _spoken(block)))
 
+    def written_text(self, body: Json) -> str:
+        return _text(body.get("content"))
+
     def complete(self, events: Sequence[Event]) -> bool:
         return messages_stream.complete(events)
 

@@ -124,3 +124,8 @@ def _usage(reply: Reply) -> Json | None:
 def output_text(api: Api, reply: Reply) -> str:
     """All text and tool-call arguments of the answer, safe to encode."""
     return mend(_DIALECTS[api].output_text(answer(api, reply)))
+
+
+def written_text(api: Api, reply: Reply) -> str:
+    """The same with reasoning and tool names: what to count where the provider sent no usage."""
+    return mend(_DIALECTS[api].written_text(answer(api, reply)))

@@ -76,11 +76,16 @@ def _groups(given: list[Any]) -> Iterator[list[Any]]:
         yield run
 
 
+def text_of(shown: Iterable[Json]) -> str:
+    """Everything countable in these items, one line per piece."""
+    return "\n".join([piece for item in shown for piece in _texts(item) if piece])
+
+
 def _turn(group: list[Any], first: Any, called: set[str] | None) -> Turn:
     raw = group if len(group) > 1 or isinstance(group[0], list) else group[0]
     shown = [record(item) for item in group]
     role = _role(shown[0])
-    said = "\n".join([piece for item in shown for piece in _texts(item) if piece])
+    said = text_of(shown)
     calls = tuple([name for item in shown for name in _calls(item)]) if role == "assistant" else ()
     answers = _answers(shown[0]) if role == "tool" else ()
     known = called is None or called.issuperset(answers)

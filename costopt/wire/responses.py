@@ -106,6 +106,9 @@ class Responses:
     def output_text(self, body: Json) -> str:
         return "\n".join(said for item in records(body.get("output")) if (said := _spoken(item)))
 
+    def written_text(self, body: Json) -> str:
+        return response_items.text_of(records(body.get("output")))
+
     def complete(self, events: Sequence[Event]) -> bool:
         return responses_stream.complete(events)
 

@@ -155,6 +155,7 @@ def test_answers(api: Api, body: dict[str, Any], status: int) -> None:
     assert reply.finish in get_args(Finish) and is_sound(reply.usage)
     assert reply.body == encoded
     wire.output_text(api, reply)
+    wire.written_text(api, reply)
     for request in ({}, {"stream_options": {"include_usage": True}}):
         played = wire.answer_stream(api, reply, request)
         wire.read_events(api, status, (), played)

@@ -275,3 +275,4 @@ def test_output_text_is_text_refusal_and_arguments_of_all_choices() -> None:
         ]
     }
     assert CHAT.output_text(body) == 'one\n{"a":1}\ntwo\nNo.'
+    assert CHAT.written_text(body) == 'one\nhidden\nf\n{"a":1}\ntwo\nNo.'

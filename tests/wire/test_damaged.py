@@ -339,6 +339,7 @@ def test_streams(case: tuple[Api, list[Json]], cut: int, asked: bool) -> None:
     reply, _ = wire.read_events(api, 200, (), raw)
     body = msgspec.json.decode(wire.answer_body(api, reply))
     wire.output_text(api, reply)
+    wire.written_text(api, reply)
     request = {"stream_options": {"include_usage": asked}}
     wire.answer_stream(api, reply, request)
     again = wire.read_body(api, 200, (), msgspec.json.encode(body))

@@ -197,3 +197,4 @@ def test_output_text_leaves_thinking_out() -> None:
         {"type": "tool_use", "input": {"a": 1}},
     ]
     assert MESSAGES.output_text({"content": content}) == 'shown\n{"a":1}'
+    assert MESSAGES.written_text({"content": content}) == 'hidden\nshown\n{"a":1}'

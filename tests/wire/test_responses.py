@@ -174,6 +174,7 @@ def test_a_cut_stream_is_put_together_from_its_pieces() -> None:
         {**call(1), "arguments": '{"a"'},
     ]
     assert wire.output_text("responses", reply) == 'Paris\n{"a"'
+    assert wire.written_text("responses", reply) == 'hm\nParis\nf\n{"a"'
 
 
 def test_the_closing_event_has_the_last_word() -> None:
