@@ -185,6 +185,18 @@ def test_only_harmless_reply_headers_are_kept(tmp_path: Path) -> None:
     assert b"session=1" not in (tmp_path / "ledger.sqlite3").read_bytes()
 
 
+def test_no_key_in_a_header_or_a_url_is_kept(tmp_path: Path) -> None:
+    one = record(1)
+    sent = replace(one.request, variant="helicone-auth:Bearer sk-top", endpoint="https://me:pw-top@host/v1/x")
+    ledger = written(tmp_path, replace(one, request=sent))
+    everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    ledger.close()
+    assert b"-top" not in everything
+    with Reader(tmp_path) as reader:
+        fact = reader.fact("call")
+        assert (fact.endpoint, len(fact.variant)) == ("https://host/v1/x", 16)
+
+
 @pytest.mark.parametrize(
     "sql",
     [

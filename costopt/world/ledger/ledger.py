@@ -1,7 +1,8 @@
 """The ledger: what was called, what it cost, what each lever saved. Written by one thread, read by anyone.
 
 Several processes may write one ledger. A killed process leaves a valid file and loses at most what the
-writer had not taken yet. Nothing here keeps request headers; of reply headers only `KEPT` are.
+writer had not taken yet. Nothing here keeps request
+headers (of a variant only its hash) or the user of a URL; of reply headers only `KEPT` are.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _COLUMNS = (
     "attempts, cache_key, request_hash, shape, refs, reply_body, reply_events"
 )
 _FACT = f"INSERT INTO facts({_COLUMNS}) VALUES ({', '.join('?' * 35)})"  # noqa: S608
+_USER = re.compile(r"//[^/@]*@")
 #: What a value raises that no row can hold: too large an integer, broken text, a foreign type.
 _UNSTORABLE = (ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 _SAVING = "INSERT INTO savings(call, seq, lever, nano, basis, baseline) VALUES (?,?,?,?,?,?)"
@@ -191,15 +193,18 @@ class _Batch:
     def _origin(self, record: Record) -> int:
         r = record.request
         revision = record.receipt.revision if record.receipt else ""
+        # a variant may hold any header a caller sends, keys of proxies among them
+        variant = digest(r.variant.encode(errors="replace")).hex()[:16] if r.variant else ""
+        endpoint = _USER.sub("//", r.endpoint, count=1)
         return self._intern.origin(
             (
                 r.api,
                 r.provider,
-                r.endpoint,
+                endpoint,
                 record.asked_model,
                 words.served(record),
                 r.tenant,
-                r.variant,
+                variant,
                 revision,
             )
         )

@@ -12,7 +12,7 @@ unknown.
     parts             every message, tool list and answer, stored once; `hash` is the sha256 of its JSON as
     sent;
                       codec 0: `body` as it is, 1: zstd, 2: withheld (content: hashed), `body` is NULL
-    origins           api, provider, endpoint, models, tenant, variant, price revision of calls
+    origins           api, provider, endpoint, models, tenant, variant (a hash), price revision of calls
     tagsets, tags     the tags of calls
     segments          files that hold archived calls
 """
