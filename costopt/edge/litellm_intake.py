@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from costopt.edge.intake import OURS, Letterhead, control_of, parse_tags, read_headers
-from costopt.edge.litellm_names import HEADERS, OTHERS_ANSWER, is_noise, is_of_one_provider, is_secret, owned
+from costopt.edge.litellm_names import HEADERS, OTHERS_ANSWER, is_noise, is_of_one_provider, is_secret
 from costopt.tagging import current
 from costopt.types import Api, Control, Json, Request
 
@@ -36,29 +36,34 @@ class _Parts(Struct):
     unsure: list[str]
 
 
-def asked(
-    litellm: Any, api: Api, arguments: Mapping[str, Any], new_id: str, *, shared: bool, alias: str
-) -> Asked | None:
-    """`arguments` (by name) as a call, or None where there is no model: then litellm may say what is wrong.
+class Setting(Struct, frozen=True):
+    """What holds for all calls of one function. `owned` are the arguments litellm keeps to itself; `shared`
+    says that tenants share answers; for `alias`, the routed model name, litellm is not asked who provides it."""
 
-    `alias` is the routed model name; litellm is not asked for its provider.
-    """
+    litellm: Any
+    owned: frozenset[str]
+    shared: bool
+    alias: str
+
+
+def asked(setting: Setting, api: Api, arguments: Mapping[str, Any], new_id: str) -> Asked | None:
+    """`arguments` (by name) as a call, or None where there is no model: then litellm may say what is wrong."""
     model = arguments.get("model")
     if not isinstance(model, str) or not model:
         return None
-    parts = _sorted(arguments, owned(litellm))
+    parts = _sorted(arguments, setting.owned)
     head = _letterhead(arguments)
-    name, provider, key, base = _resolved(litellm, model, arguments, alias)
+    name, provider, key, base = _resolved(setting, model, arguments)
     tags = {**current(), **parse_tags(head.asked.get(b"tags", b""))}
     request = Request(
         id=new_id,
         api=api,
         model=name,
         body=parts.body,
-        endpoint=_endpoint(litellm, arguments, provider, base),
+        endpoint=_endpoint(setting.litellm, arguments, provider, base),
         provider=provider,
         stream=arguments.get("stream") is True,
-        tenant=_tenant(parts.secrets, head, key, tags, shared),
+        tenant=_tenant(parts.secrets, head, key, tags, setting.shared),
         variant=_digest(parts.own, head.variant),
         tags=tags,
         control=_control(arguments, head, parts.unsure),
@@ -159,13 +164,12 @@ def _headers_without_ours(headers: Any) -> dict[Any, Any]:
     return {name: value for name, value in headers.items() if not _bytes(name).lower().startswith(OURS)}
 
 
-def _resolved(
-    litellm: Any, model: str, arguments: Mapping[str, Any], alias: str
-) -> tuple[str, str, str, str]:
+def _resolved(setting: Setting, model: str, arguments: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """The model's bare name, its provider, the key and the base URL that litellm takes from its settings;
     "" for what it does not tell."""
-    if model == alias:
+    if model == setting.alias:
         return model, "", "", ""
+    litellm = setting.litellm
     try:
         name, provider, key, base = litellm.get_llm_provider(
             model,

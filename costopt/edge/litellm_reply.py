@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from costopt import wire
 from costopt.edge.exchange import usd
-from costopt.types import Api, Json, Reply, Request
+from costopt.types import Api, Json, Reply, Request, Usage
 from costopt.wire import sse, tally
 
 HEADERS = (("content-type", "application/json"),)
@@ -34,7 +35,10 @@ def reply_of(api: Api, answer: Any) -> Reply:
         content: bytes = answer.model_dump_json(warnings=False).encode()
     except Exception:  # noqa: BLE001 - why: whatever litellm's models raise, the paid answer must reach the caller
         return Reply(headers=HEADERS)
-    return wire.read_body(api, 200, HEADERS, content)
+    reply = wire.read_body(api, 200, HEADERS, content)
+    if getattr(answer, "_hidden_params", {}).get("cache_hit"):
+        return replace(reply, usage=Usage())  # from litellm's own cache: nobody bills its tokens again
+    return reply
 
 
 def answer_of(litellm: Any, request: Request, reply: Reply) -> Any:

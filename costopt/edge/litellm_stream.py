@@ -95,18 +95,20 @@ def _usage_chunk(chunk: Json) -> Json:
 
 class Chunks:
     """What both kinds of stream share. It passes for litellm's own `CustomStreamWrapper`: code written for
-    litellm asks `isinstance` which of two answers it got. Unknown attributes are those of the real one.
+    litellm asks `isinstance` which of two answers it got.
 
-    `known` gives the hidden params, `tap` is None where chunks are played back.
+    `known` gives the hidden params, `tap` is None where chunks are played back, `like` has all attributes
+    this has not: the real stream, or what can be told without one.
     """
 
     def __init__(
-        self, chunks: Any, kind: type[Any], known: Callable[[], dict[str, Any]], tap: Tap | None
+        self, chunks: Any, kind: type[Any], known: Callable[[], dict[str, Any]], tap: Tap | None, like: Any
     ) -> None:
         self._chunks = chunks
         self._kind = kind
         self._known = known
         self._tap = tap
+        self._like = like
 
     @property
     def __class__(self) -> type[Any]:
@@ -120,10 +122,9 @@ class Chunks:
         return self._known()
 
     def __getattr__(self, name: str) -> Any:
-        tap = self.__dict__.get("_tap")
-        if tap is None:
+        if name == "_like":  # only while a copy is being made, before it has any attribute
             raise AttributeError(name)
-        return getattr(tap.source, name)
+        return getattr(self._like, name)
 
     def __del__(self) -> None:
         if self._tap is not None:

@@ -87,9 +87,32 @@ def test_messages_may_hold_litellms_own_objects(shop: Desk) -> None:
 
 def test_positional_arguments(shop: Desk) -> None:
     messages = [{"role": "user", "content": "Where is my order?"}]
-    shop.completion(MODEL, messages, **shop.there())
-    shop.completion(**shop.ask())
+    shop.completion(MODEL, messages, **shop.there(), top_k=3)
+    shop.completion(**shop.ask(top_k=3))
     assert shop.calls == 1
+    litellm.completion(MODEL, messages, **shop.there(), top_k=3)
+    ours, litellms = (body for _, body in shop.provider.requests)
+    assert ours == litellms
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"temperature": 0, "stop": ["a"], "n": 2, "seed": 1, "user": "u"},
+        {"stream": True, "stream_options": {"include_usage": True}},
+        {"extra_body": {"top_k": 3}, "extra_headers": {"x-mine": "1"}, "metadata": {"a": "b"}},
+        {"response_format": {"type": "json_object"}, "timeout": 5, "num_retries": 0},
+    ],
+)
+def test_the_provider_gets_what_litellm_alone_would_send(shop: Desk, more: dict[str, Any]) -> None:
+    for function in (litellm.completion, shop.completion):
+        answer = function(**shop.ask(**more))
+        if more.get("stream"):
+            list(answer)
+    (bare_path, bare), (path, ours) = shop.provider.requests
+    assert (path, ours) == (bare_path, bare)
+    assert shop.provider.headers[0] == shop.provider.headers[1]
 
 
 def test_the_call_shape_is_kept() -> None:
@@ -118,6 +141,7 @@ def test_a_stream_repeated_is_the_same_stream(shop: Desk) -> None:
     first = list(live)
     again = shop.completion(stream=True, **shop.ask())
     assert isinstance(again, litellm.CustomStreamWrapper)
+    assert (again.model, again.custom_llm_provider) == (live.model, live.custom_llm_provider)
     second = list(again)
     assert shop.calls == 1 and len(first) > 3
     assert {type(chunk) for chunk in second} == {litellm.ModelResponseStream}
@@ -254,6 +278,30 @@ async def test_closing_an_async_stream_early(shop: Desk) -> None:
     assert [fact.outcome for fact in shop.facts()] == ["left"]
 
 
+async def test_a_forgotten_async_stream_is_recorded_too(shop: Desk) -> None:
+    async for _ in await shop.acompletion(stream=True, **shop.ask()):
+        break
+    assert [fact.outcome for fact in shop.facts()] == ["left"]
+
+
+async def test_cancelling_the_reader_of_a_stream(shop: Desk) -> None:
+    live = await shop.acompletion(stream=True, **shop.ask())
+    first = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in live:
+            first.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(read())
+    await first.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await live.aclose()
+    assert [fact.outcome for fact in shop.facts()] == ["left"]
+
+
 async def test_cancelling_an_async_call(shop: Desk) -> None:
     shop.provider.hang()
     task = asyncio.ensure_future(shop.acompletion(**shop.ask()))
@@ -298,6 +346,19 @@ async def test_async_embeddings(shop: Desk) -> None:
     again = await shop.aembedding(**shop.embed("a", "b"))
     assert said(first) == said(again)
     assert shop.calls == 1
+
+
+async def test_what_litellms_own_cache_answers_is_not_billed(shop: Desk) -> None:
+    fresh = {"caching": True, "extra_headers": {"x-costopt-cache": "off"}}
+    litellm.enable_cache(type="local")
+    try:
+        for _ in range(2):
+            await shop.aembedding(**shop.embed("a", "b"), **fresh)
+    finally:
+        litellm.disable_cache()
+    assert shop.calls == 1
+    first, second = (fact.cost for fact in shop.facts())
+    assert first and second == 0
 
 
 # what goes wrong

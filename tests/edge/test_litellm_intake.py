@@ -13,14 +13,16 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from costopt.decide import keys
-from costopt.edge.litellm_intake import Asked, asked, outgoing
+from costopt.edge.litellm_intake import Asked, Setting, asked, outgoing
+from costopt.edge.litellm_names import owned
 
+OWNED = owned(litellm)
 MESSAGES = [{"role": "user", "content": "Hello"}]
 
 
 def call(api: Any = "chat", shared: bool = False, alias: str = "auto", **more: Any) -> Asked:
     given = {"model": MODEL, "messages": MESSAGES, "api_key": "sk-test", **more}
-    made = asked(litellm, api, given, "call-1", shared=shared, alias=alias)
+    made = asked(Setting(litellm, OWNED, shared, alias), api, given, "call-1")
     assert made is not None
     return made
 
@@ -215,8 +217,9 @@ def test_the_model_as_prices_know_it(model: str, more: dict[str, Any], name: str
 
 
 def test_no_model_is_litellms_to_refuse() -> None:
-    assert asked(litellm, "chat", {"messages": []}, "1", shared=False, alias="") is None
-    assert asked(litellm, "chat", {"model": 3}, "1", shared=False, alias="") is None
+    setting = Setting(litellm, OWNED, False, "")
+    assert asked(setting, "chat", {"messages": []}, "1") is None
+    assert asked(setting, "chat", {"model": 3}, "1") is None
 
 
 def test_untouched_arguments_go_out_as_the_very_same_objects() -> None:
