@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+from concurrent import futures
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
@@ -163,40 +164,73 @@ def lockstep(
     perform: Perform,
     call_many: Callable[[list[Request]], Iterable[Reply | Exception]],
 ) -> list[Reply | Exception]:
-    """Drive many flows at once; each wave of `Call`s is one batch. Results in the order of `flows`."""
-    results: list[Reply | Exception] = [Interrupted(None)] * len(flows)
-    rides: dict[int, Ride[Reply]] = {}
+    """Drive many flows at once; each wave of `Call`s is one batch. Results in the order of `flows`.
 
-    def advance(index: int, step: Callable[[], Ride[Reply]]) -> None:
+    A flow that waits for another one (single-flight, a micro-batch, a limit) is parked until that one moves on.
+    """
+    march = _March(flows, perform)
+    while march.calling or march.parked:
+        if march.calling:
+            march.answer(call_many([_called(ride) for ride in march.calling.values()]))
+        else:
+            futures.wait(list(march.parked.values()), return_when=futures.FIRST_COMPLETED)
+        march.wake()
+    return march.results
+
+
+class _March:
+    """Many flows in step: each is at a `Call`, parked on a future, or has its result."""
+
+    def __init__(self, flows: Sequence[Flow[Reply]], perform: Perform) -> None:
+        self.perform = perform
+        self.results: list[Reply | Exception] = [Interrupted(None)] * len(flows)
+        self.calling: dict[int, Ride[Reply]] = {}
+        self.parked: dict[int, Future[Any]] = {}
+        self._rides: dict[int, Ride[Reply]] = {}
+        for index, flow in enumerate(flows):
+            self._move(index, partial(self._begin, index, flow))
+        self.wake()
+
+    def answer(self, answers: Iterable[Reply | Exception]) -> None:
+        wave, self.calling = self.calling, {}
+        for (index, ride), answer in zip(wave.items(), answers, strict=True):
+            self._move(index, _told(ride, answer))
+
+    def wake(self) -> None:
+        """Move every parked flow whose future is done, until none is left that can."""
+        while done := [index for index, future in self.parked.items() if future.done()]:
+            for index in done:
+                self._move(index, _outcome(self._rides[index], self.parked.pop(index)))
+
+    def _begin(self, index: int, flow: Flow[Reply]) -> None:
+        self._rides[index] = Ride(flow)
+
+    def _move(self, index: int, step: Step) -> None:
         try:
-            ride = step()
-            _until_call(ride, perform)
+            step()
+            ride = self._rides[index]
+            while not ride.done and type(ride.effect) is not Call:
+                answer = _attempt(self.perform, ride.effect)
+                if isinstance(answer, Future):
+                    self.parked[index] = cast("Future[Any]", answer)
+                    return
+                _told(ride, answer)()
         except Exception as error:  # noqa: BLE001 - why: one flow's failure is that flow's result
-            results[index] = error
+            self.results[index] = error
             return
         if ride.done:
-            results[index] = ride.result
+            self.results[index] = ride.result
         else:
-            rides[index] = ride
-
-    for index, flow in enumerate(flows):
-        advance(index, lambda flow=flow: Ride(flow))  # type: ignore[misc]
-    while rides:
-        wave, rides = rides, {}
-        requests = [_called(ride) for ride in wave.values()]
-        for (index, ride), answer in zip(wave.items(), call_many(requests), strict=True):
-            advance(index, lambda ride=ride, answer=answer: _answered(ride, answer))  # type: ignore[misc]
-    return results
+            self.calling[index] = ride
 
 
-def _until_call(ride: Ride[Any], perform: Perform) -> None:
-    while not ride.done and type(ride.effect) is not Call:
-        try:
-            answer = _wait(perform(ride.effect))
-        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-            ride.throw(failure)
-        else:
-            ride.send(answer)
+def _attempt(perform: Perform, effect: Effect[Any]) -> Any:
+    """The answer to `effect`, the exception it came to, or the future that will hold it."""
+    try:
+        answer = perform(effect)
+        return cast("Any", answer) if isinstance(answer, Future) else _wait(answer)
+    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+        return failure
 
 
 def _called(ride: Ride[Any]) -> Request:
@@ -204,12 +238,8 @@ def _called(ride: Ride[Any]) -> Request:
     return ride.effect.request
 
 
-def _answered(ride: Ride[T], answer: Reply | Exception) -> Ride[T]:
-    if isinstance(answer, Exception):
-        ride.throw(answer)
-    else:
-        ride.send(answer)
-    return ride
+def _told(ride: Ride[Any], answer: Any) -> Step:
+    return partial(ride.throw if isinstance(answer, Exception) else ride.send, answer)
 
 
 def _wait(answer: Any) -> Any:
@@ -234,16 +264,14 @@ async def _awaited(answer: Any) -> Any:
 def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
     """The caller left during an effect: hand over what `pending` still came to, then interrupt the flow."""
     if isinstance(pending, Future) and not pending.cancel():
-        _close_out(ride, perform, _told(ride, cast("Future[Any]", pending)))
+        _close_out(ride, perform, _outcome(ride, cast("Future[Any]", pending)))
     if not ride.done:
         _close_out(ride, perform, partial(ride.throw, Interrupted(None)))
 
 
-def _told(ride: Ride[Any], done: Future[Any]) -> Step:
+def _outcome(ride: Ride[Any], done: Future[Any]) -> Step:
     error = done.exception()
-    if isinstance(error, Exception):
-        return partial(ride.throw, error)
-    return partial(ride.send, done.result())
+    return _told(ride, error if isinstance(error, Exception) else done.result())
 
 
 def _close_out(ride: Ride[Any], perform: Perform, first: Step) -> None:

@@ -59,6 +59,7 @@ Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
 
 def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     started = yield from Now()
+    request = plan.keyed(request)
     try:
         reply = yield from inner(request)
     except Interrupted as left:
@@ -85,7 +86,6 @@ def _write(
 
 
 def cache(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
-    request = plan.keyed(request)
     if not request.key:
         return (yield from inner(request))
     if request.control.cache == "on" and (entry := (yield from Lookup(request.key))):

@@ -24,11 +24,12 @@ from scripted import (
 
 from costopt import wire
 from costopt.drive import Live, arun, astream, lockstep, run, stream
-from costopt.effects import Admit, Call, Correct, Flow, Land, Settle, Write
+from costopt.effects import Admit, Call, Correct, Flow, Join, Land, Settle, Write
 from costopt.errors import Interrupted, UpstreamError
 from costopt.flow import compose
 from costopt.policy import Budget, Cache, Limit, Policy
 from costopt.types import Reply
+from costopt.world.flight import Flight
 
 DOLLAR = 10**9
 FULL = Policy(
@@ -252,3 +253,26 @@ def test_an_async_stream_left_early_settles() -> None:
     world = asyncio.run(main())
     assert world.held == {}
     assert world.records[0].outcome == "left"
+
+
+def test_flows_in_lockstep_that_wait_for_each_other_go_on() -> None:
+    """Identical requests share one call, also when all of them are driven by one thread."""
+    world, flight = World(), Flight()
+
+    def perform(effect: Any) -> Any:
+        if isinstance(effect, Join):
+            return flight.join(effect.key)
+        if isinstance(effect, Land):
+            return flight.land(effect.lead, effect.entry)
+        return world.perform(effect)
+
+    waves: list[int] = []
+
+    def call_many(sent: list[Any]) -> list[Any]:
+        waves.append(len(sent))
+        return [answer() for _ in sent]
+
+    flows = [compose(plan(Policy(cache=Cache())))(request()) for _ in range(5)]
+    results = lockstep(flows, perform, call_many)
+    assert waves == [1]
+    assert [each.tier for each in results if isinstance(each, Reply)] == ["", *["flight"] * 4]

@@ -22,7 +22,8 @@ from costopt.demo.outcome import DemoResult, Side, bill, by_lever, counted, side
 from costopt.demo.simulator import Simulator
 from costopt.demo.speaker import Encode, lexemes
 from costopt.demo.workload import Answered
-from costopt.optimizer import Optimizer, PolicyLike
+from costopt.engine import PolicyLike
+from costopt.optimizer import Optimizer
 from costopt.policy import Policy, Price
 from costopt.policyfile import load
 from costopt.types import Usage

@@ -23,6 +23,7 @@ from costopt.policy import Policy
 from costopt.types import Entry, Reply, Request
 from costopt.world.clock import Clock
 from costopt.world.disk import DiskCache
+from costopt.world.files import StoreUnavailable
 from costopt.world.flight import Flight
 from costopt.world.gather import Gatherer
 from costopt.world.ledger import Ledger
@@ -33,6 +34,8 @@ from costopt.world.wallet import Wallet
 from costopt.world.writer import Writer
 
 _log = logging.getLogger("costopt")
+#: How long a disk cache in trouble is left alone, so that no call waits for it again and again.
+DISK_REST_NS = 30 * 10**9
 
 
 class World:
@@ -45,6 +48,7 @@ class World:
         self.writer = Writer()
         self.flight = Flight()
         self._warned: set[str] = set()
+        self._disk_rests_until = 0
         self._do: dict[type[Effect[Any]], Callable[[Any], Any]] = {
             ask.Now: lambda _: self.clock.now(),
             ask.Random: lambda _: random.random(),
@@ -127,12 +131,17 @@ class World:
         entry = self.memory.get(effect.key, now)
         if entry is not None:
             return entry
-        if effect.near or self.disk is None:
+        if effect.near or self.disk is None or now < self._disk_rests_until:
             return None
         return Work(partial(self._from_disk, self.disk, effect.key, now))
 
     def _from_disk(self, disk: DiskCache, key: str, now: int) -> Entry | None:
-        entry: Entry | None = self._guarded("disk cache", lambda: disk.get(key, now))
+        try:
+            entry = disk.get(key, now)
+        except StoreUnavailable as trouble:
+            self._disk_rests_until = now + DISK_REST_NS
+            self._off("disk cache", trouble)
+            return None
         if entry is None:
             return None
         self.memory.put(key, entry)
@@ -146,21 +155,16 @@ class World:
     def _write(self, effect: ask.Write) -> None:
         if self.policy.strict and self.writer.lost:
             raise LedgerError(f"not everything could be written: {dict(self.writer.lost)}")
-        ledger = self._guarded("ledger", lambda: self.ledger)
-        if ledger is not None:
-            self.writer.put(ledger.write, effect.record)
+        if self.ledger is not None:
+            self.writer.put(self.ledger.write, effect.record)
 
     def _reserve(self, effect: ask.Reserve) -> Work[ask.Hold]:
         now = self.clock.now()
         return Work(partial(self.wallet.reserve, effect.call, effect.claims, effect.nano, now))
 
-    def _guarded(self, what: str, do: Callable[[], Any]) -> Any:
-        try:
-            return do()
-        except Exception as trouble:
-            if self.policy.strict:
-                raise
-            if what not in self._warned:
-                self._warned.add(what)
-                _log.warning("costopt: %s is off: %s: %s", what, type(trouble).__name__, trouble)
-            return None
+    def _off(self, what: str, trouble: StoreUnavailable) -> None:
+        if self.policy.strict:
+            raise trouble
+        if what not in self._warned:
+            self._warned.add(what)
+            _log.warning("costopt: %s is off for now: %s", what, trouble)
