@@ -106,6 +106,15 @@ QUESTIONS = (
     "Where do I find the serial number?",
 )
 
+#: What a very small model can answer and bring to an end.
+SMALL_TALK = (
+    "Say hello to a customer in one sentence.",
+    "What is two plus two? Answer with one word.",
+    "Name one colour.",
+    "Say thank you.",
+    "Is a lamp brighter than a candle? Answer yes or no.",
+)
+
 TOOLS = {
     "read_ticket": "The full text of a ticket with all messages so far.",
     "find_customer": "Who wrote the ticket: name, country, contract, notes.",

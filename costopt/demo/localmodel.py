@@ -1,13 +1,12 @@
 """A real, very small model on loopback: SmolLM2-135M-Instruct, served by llama.cpp through xllamacpp.
 
-Runs on any CPU (about 140 tokens a second on two cores) and needs about 300 MB of memory. Its answers are
+Runs on any CPU (about 50 tokens a second on one busy core) and needs about 300 MB of memory. Its answers are
 real and poor; what it is good for is to see real bytes of a real server go through.
 """
 
 from __future__ import annotations
 
 import importlib
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -69,5 +68,6 @@ def _parameters(llama: Any, weights: Path) -> Any:
     chosen.n_parallel = 1
     chosen.port = 0
     chosen.verbosity = -1
-    chosen.cpuparams.n_threads = min(os.cpu_count() or 1, 4)
+    # why: llama.cpp's threads wait by spinning; on a busy machine two of them took minutes where one took seconds
+    chosen.cpuparams.n_threads = 1
     return chosen

@@ -76,9 +76,9 @@ class Desk:
         self._chat("question", model=SMALL, messages=messages, temperature=0, stream=stream)
 
     def greet(self, question: str, model: str, *, stream: bool) -> None:
-        """The same without the handbook, and briefly."""
+        """The same without the handbook, for a model that could not read it."""
         messages = [user(question)]
-        self._chat("question", model=model, messages=messages, temperature=0, max_tokens=24, stream=stream)
+        self._chat("question", model=model, messages=messages, temperature=0, max_tokens=120, stream=stream)
 
     def index(self, texts: Sequence[str]) -> None:
         """Embed documents for search."""
@@ -141,7 +141,7 @@ def run_small(client: OpenAI, on_call: OnCall | None = None, model: str = SMALL)
     """Eight calls that a very small model can bear; three are repeats, one of them streamed."""
     worker = Desk(client, on_call)
     for number in (0, 1, 2, 3, 4, 1, 0, 4):
-        worker.greet(desk.QUESTIONS[number], model, stream=number in (0, 3))
+        worker.greet(desk.SMALL_TALK[number], model, stream=number in (0, 3))
 
 
 def batches(texts: Sequence[str], size: int) -> Iterable[Sequence[str]]:
