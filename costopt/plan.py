@@ -97,7 +97,8 @@ class Plan:
 
     def _chosen(self, request: Request) -> tuple[str, ...]:
         rules = self.policy.route
-        if rules is None or (request.model != rules.alias and request.model not in rules.downgrade):
+        names = {request.model, f"{request.provider}/{request.model}"}
+        if rules is None or (request.model != rules.alias and names.isdisjoint(rules.downgrade)):
             return ()
         choice = route.ladder(self.policy, *self._facts(request), request.model, self.book)
         request.note("route", f"{choice.models[0]}: {choice.why}")

@@ -138,6 +138,15 @@ def test_auto_picks_the_small_model_and_counts_the_saving_against_the_strongest(
     assert reply.receipt.savings[0].basis == "estimated"
 
 
+@pytest.mark.parametrize("listed", ["gpt-4o", "openai/gpt-4o"])
+def test_a_model_listed_for_downgrade_goes_to_a_cheaper_one(listed: str) -> None:
+    world = World()
+    reply = serve(request(model="gpt-4o"), policy(models=LADDER, route=Route(downgrade=(listed,))), world)
+    assert [sent.model for sent in world.calls] == ["gpt-4o-mini"]
+    assert reply.receipt is not None
+    assert [(s.lever, s.nano > 0) for s in reply.receipt.savings] == [("route", True)]
+
+
 def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> None:
     world = World(lambda sent: answer("not json" if sent.model == "gpt-4o-mini" else '{"city": "Paris"}'))
     rules = policy(models=LADDER, route=Route(cascade=Cascade("json")))
