@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 import costopt
 from costopt.errors import BudgetExceeded, Closed, UnsupportedClient
-from costopt.policy import Budget, Cascade, Limit, Model, Policy, Retry, Route, Trim
+from costopt.policy import Batch, Budget, Cascade, Limit, Model, Policy, Retry, Route, Trim
 
 
 @pytest.fixture
@@ -346,6 +346,17 @@ async def test_async_embeddings(shop: Desk) -> None:
     again = await shop.aembedding(**shop.embed("a", "b"))
     assert said(first) == said(again)
     assert shop.calls == 1
+
+
+def test_embeddings_of_several_callers_go_out_as_one_call(tmp_path: Path) -> None:
+    policy = Policy(name="test", batch=Batch(max_size=4, max_wait=60.0))
+    with desk(tmp_path, policy) as shop, ThreadPoolExecutor(4) as pool:
+        texts = ["a", "b", "c", "d"]
+        merged = [answer.data for answer in pool.map(lambda text: shop.embedding(**shop.embed(text)), texts)]
+        assert shop.calls == 1
+        alone = [litellm.embedding(**shop.embed(text)).data for text in texts]
+        assert [data[0]["embedding"] for data in merged] == [data[0]["embedding"] for data in alone]
+        assert all(len(data) == 1 and data[0]["index"] == 0 for data in merged)
 
 
 async def test_what_litellms_own_cache_answers_is_not_billed(shop: Desk) -> None:
