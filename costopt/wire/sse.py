@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from costopt.types import Json
 from costopt.wire.base import Event
+from costopt.wire.loose import encode
 
 _BOM = b"\xef\xbb\xbf"
 _BLANK = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
@@ -75,7 +74,7 @@ def last(data: bytes, many: int) -> list[Event]:
 
 def event(data: Json | bytes, name: str = "") -> bytes:
     """One event on the wire: `data` as JSON, or bytes as they are, one `data:` field per line."""
-    payload = data if isinstance(data, bytes) else msgspec.json.encode(data)
+    payload = data if isinstance(data, bytes) else encode(data)
     head = b"event: " + name.encode() + b"\n" if name else b""
     if b"\n" in payload or b"\r" in payload:
         payload = b"\ndata: ".join(re.split(rb"\r\n|\n|\r", payload))

@@ -276,3 +276,15 @@ def test_output_text_is_text_refusal_and_arguments_of_all_choices() -> None:
     }
     assert CHAT.output_text(body) == 'one\n{"a":1}\ntwo\nNo.'
     assert CHAT.written_text(body) == 'one\nhidden\nf\n{"a":1}\ntwo\nNo.'
+
+
+def test_half_an_emoji_at_the_cut() -> None:
+    raw = b'data: {"choices":[{"index":0,"delta":{"content":"Paris \\ud83e"},"finish_reason":"length"}]}\n\n'
+    reply, _ = wire.read_events("chat", 200, (), raw)
+    assert wire.output_text("chat", reply) == "Paris \ufffd"
+    assert wire.answer_stream("chat", reply, {}) == raw
+    whole = wire.read_body(
+        "chat", 200, (), b'{"choices":[{"message":{"content":"x\\ud83e"},"finish_reason":"stop"}]}'
+    )
+    assert (whole.finish, wire.output_text("chat", whole)) == ("stop", "x\ufffd")
+    assert b"\\ud83e" in wire.answer_stream("chat", whole, {})
