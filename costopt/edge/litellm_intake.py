@@ -62,7 +62,7 @@ def asked(setting: Setting, api: Api, arguments: Mapping[str, Any], new_id: str)
         body=parts.body,
         endpoint=_endpoint(setting.litellm, arguments, provider, base),
         provider=provider,
-        stream=arguments.get("stream") is True,
+        stream=bool(arguments.get("stream")) and not arguments.get("complete_response"),
         tenant=_tenant(parts.secrets, head, key, tags, setting.shared),
         variant=_digest(parts.own, head.variant),
         tags=tags,
@@ -97,7 +97,8 @@ def _qualified(request: Request, arguments: Mapping[str, Any]) -> str:
 
 
 def _sorted(arguments: Mapping[str, Any], own_names: frozenset[str]) -> _Parts:
-    parts = _Parts({}, {}, [], [])
+    client_key = getattr(arguments.get("client"), "api_key", None)
+    parts = _Parts({}, {}, [f"client={client_key}"] if client_key else [], [])
     for name, value in arguments.items():
         if value is None or name in HEADERS or is_noise(name):
             continue
@@ -106,7 +107,7 @@ def _sorted(arguments: Mapping[str, Any], own_names: frozenset[str]) -> _Parts:
             continue
         try:
             (parts.own if name in own_names else parts.body)[name] = as_json(value)
-        except (TypeError, ValueError, RecursionError):
+        except Exception:  # noqa: BLE001 - why: a caller's own objects may raise anything
             parts.unsure.append(name)
         if name in OTHERS_ANSWER:
             parts.unsure.append(name)
@@ -115,7 +116,7 @@ def _sorted(arguments: Mapping[str, Any], own_names: frozenset[str]) -> _Parts:
 
 def as_json(value: Any) -> Any:
     """A copy of `value` as JSON holds it; pydantic objects as their fields, pydantic classes as their schema.
-    Raises TypeError, ValueError or RecursionError for what has no JSON form."""
+    Raises TypeError for what has no JSON form, and whatever a caller's object raises when asked for it."""
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_plain))
 
 
@@ -183,10 +184,11 @@ def _resolved(setting: Setting, model: str, arguments: Mapping[str, Any]) -> tup
 
 
 def _endpoint(litellm: Any, arguments: Mapping[str, Any], provider: str, base: str) -> str:
-    given = (
-        arguments.get("api_base") or arguments.get("base_url") or getattr(litellm, "api_base", None) or base
-    )
-    return str(given or _environment(provider, "_API_BASE", "_BASE_URL") or f"litellm:{provider}")
+    """The base URL as far as it can be told; an SDK client given for the call knows it best."""
+    client = getattr(arguments.get("client"), "base_url", None)
+    given = client or arguments.get("api_base") or arguments.get("base_url")
+    known = given or getattr(litellm, "api_base", None) or base
+    return str(known or _environment(provider, "_API_BASE", "_BASE_URL") or f"litellm:{provider}")
 
 
 def _environment(provider: str, *endings: str) -> str:

@@ -34,7 +34,8 @@ _OWN = frozenset((
 #: Prices a caller tells litellm.
 _PRICE = re.compile(r"cost_per_|_token_cost|_cost_multiplier")
 _SECRET = re.compile(
-    r"api_key|secret|password|credentials|access_key|(session|ad|auth|identity|bearer|access)_token"
+    r"secret|password|credentials|access_key|^token$|(session|ad|auth|identity|bearer|access)_token"
+    r"|(?<!cache)_key$|api_key"
 )
 #: With these another model than the one asked for may answer, and no second call need get the same.
 OTHERS_ANSWER = frozenset({"fallbacks", "context_window_fallback_dict", "model_list"})

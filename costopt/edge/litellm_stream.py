@@ -12,6 +12,8 @@ from costopt.types import Json, Reply
 from costopt.wire import sse
 
 DONE = b"data: [DONE]\n\n"
+#: Stands for a chunk that has no JSON form; a stream with an error in it is never kept.
+_UNREADABLE = sse.event({"error": {"message": "a chunk that cannot be recorded"}})
 
 
 class Tap:
@@ -64,6 +66,12 @@ class Tap:
 
     def _seen(self, chunk: Any) -> bytes:
         self.chunk = chunk
+        try:
+            return self._bytes(chunk)
+        except Exception:  # noqa: BLE001 - why: whatever litellm's models raise, the caller gets his chunk
+            return _UNREADABLE
+
+    def _bytes(self, chunk: Any) -> bytes:
         content: str = chunk.model_dump_json(warnings=False)
         if getattr(chunk, "usage", None) is not None:
             return sse.event(_usage_chunk(msgspec.json.decode(content)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from edge.litellm_material import MODEL, litellm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from pydantic import BaseModel
@@ -73,6 +73,8 @@ DIFFERENT: list[dict[str, Any]] = [
     {"reasoning_effort": "low"},
     {"thinking": {"type": "enabled", "budget_tokens": 1024}},
     {"drop_params": True},
+    {"prompt_cache_key": "a"},
+    {"max_tokens": 5},
     {"aws_region_name": "eu-west-1"},
     {"prompt_id": "p1"},
     {"user_continue_message": {"role": "user", "content": "go on"}},
@@ -111,6 +113,7 @@ def test_noise_does_not_change_the_key(more: dict[str, Any]) -> None:
     assert call(**more).request.control.cache == "on"
 
 
+@settings(deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_arguments_does_not_change_the_key(chance: random.Random) -> None:
     pairs = [
@@ -127,6 +130,7 @@ def test_the_order_of_arguments_does_not_change_the_key(chance: random.Random) -
 texts = st.text(max_size=8)
 
 
+@settings(deadline=None)
 @given(texts, texts, texts, texts)
 def test_texts_do_not_run_into_each_other(stop: str, user: str, other_stop: str, other_user: str) -> None:
     one, two = key(stop=stop, user=user), key(stop=other_stop, user=other_user)
@@ -141,6 +145,8 @@ def test_secrets_are_nowhere_in_the_request() -> None:
         "azure_ad_token": "sk-secret-4",
         "extra_headers": {"Authorization": "Bearer sk-secret-5", "x-custom-auth": "sk-secret-6"},
         "langfuse_secret_key": "sk-secret-7",
+        "token": "sk-secret-9",
+        "private_key": "sk-secret-10",
         "model_list": [{"litellm_params": {"api_key": "sk-secret-8"}}],
     }
     assert "sk-secret" not in repr(call(**secrets).request)
@@ -168,6 +174,32 @@ def test_a_base_url_from_the_environment_is_in_the_key(monkeypatch: pytest.Monke
     assert key() != before
 
 
+class Client:
+    """What matters of an SDK client that is given for one call."""
+
+    def __init__(self, base_url: str, api_key: str) -> None:
+        self.base_url = base_url
+        self.api_key = api_key
+
+
+def test_a_client_given_for_the_call_decides_where_it_goes() -> None:
+    clients = [Client("http://one", "a"), Client("http://two", "a"), Client("http://two", "b")]
+    assert len({key(client=client) for client in clients} | {key()}) == 4
+    assert key(client=Client("http://one", "a")) == key(client=clients[0])
+
+
+class Moody(BaseModel):
+    @classmethod
+    def model_json_schema(cls, *_: Any, **__: Any) -> dict[str, Any]:
+        raise RuntimeError("not today")
+
+
+def test_a_complete_response_is_no_stream() -> None:
+    assert call(stream=True).request.stream and call(stream=1).request.stream
+    assert not call(stream=True, complete_response=True).request.stream
+    assert not call().request.stream
+
+
 class Opaque:
     """Something that has no JSON form."""
 
@@ -178,6 +210,7 @@ class Opaque:
         {"unknown": Opaque()},
         {"unknown": lambda: 1},
         {"response_format": Opaque},
+        {"response_format": Moody},
         {"tools": [Opaque()]},
         {"fallbacks": ["openai/gpt-4o"]},
         {"model_list": []},

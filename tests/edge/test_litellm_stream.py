@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from edge.litellm_material import litellm, said
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from litellm.types.utils import Usage
 
@@ -63,6 +63,7 @@ def recorded(chunks: list[Any]) -> Reply:
     return wire.read_events("chat", 200, HEADERS, b"".join(Tap(iter(chunks)).encoded()))[0]
 
 
+@settings(deadline=None)
 @given(st.lists(deltas, max_size=6), endings)
 def test_chunks_survive_the_way_through_bytes(parts: list[dict[str, Any]], ending: str) -> None:
     chunks = [*map(chunk, parts), chunk({}, ending)]
@@ -70,6 +71,7 @@ def test_chunks_survive_the_way_through_bytes(parts: list[dict[str, Any]], endin
     assert [said(one) for one in back] == [said(one) for one in chunks]
 
 
+@settings(deadline=None)
 @given(st.lists(deltas, min_size=1, max_size=6), endings)
 def test_a_recorded_stream_is_a_plain_answer_too(parts: list[dict[str, Any]], ending: str) -> None:
     chunks = [*map(chunk, parts), chunk({}, ending)]
@@ -121,6 +123,13 @@ def test_hidden_usage_is_written_once() -> None:
     assert content.count(b'"usage"') == 1
     reply, complete = wire.read_events("chat", 200, HEADERS, content)
     assert complete and reply.usage is not None and (reply.usage.prompt, reply.usage.output) == (3, 2)
+
+
+def test_a_chunk_without_json_form_reaches_the_caller_and_is_not_kept() -> None:
+    tap = Tap(iter([chunk({"content": "Hi"}), object(), chunk({}, "stop")]))
+    parts = list(tap.encoded())
+    assert len(parts) == 4
+    assert not wire.read_events("chat", 200, HEADERS, b"".join(parts))[1]
 
 
 def test_an_answer_without_json_form_reaches_the_caller() -> None:

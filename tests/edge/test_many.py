@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from costopt.edge.many import amap_calls, map_calls
@@ -34,6 +34,7 @@ def expected(numbers: list[int]) -> list[Any]:
     return [("failed", number) if number % 2 else number // 2 for number in numbers]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 99), max_size=30), st.integers(1, 9))
 def test_results_stand_in_input_order_and_failures_in_their_place(
     numbers: list[int], concurrency: int
