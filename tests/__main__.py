@@ -53,9 +53,9 @@ STEPS = (
     Step("mypy", "main", ("mypy",)),
     Step("pyright", "main", ("pyright",)),
     Step("imports", "main", ("lint-imports",)),
-    Step("openai3", "openai3", (*PYTEST, "tests/sdk/test_openai.py")),
-    Step("openai2", "openai2", (*PYTEST, "tests/sdk/test_openai.py")),
-    Step("anthropic2", "anthropic2", (*PYTEST, "tests/sdk/test_anthropic.py")),
+    Step("openai3", "openai3", (*PYTEST, "tests/sdk/test_openai*.py")),
+    Step("openai2", "openai2", (*PYTEST, "tests/sdk/test_openai*.py")),
+    Step("anthropic2", "anthropic2", (*PYTEST, "tests/sdk/test_anthropic*.py")),
     Step("tests", "main", ("pytest", "--cov", "--cov-report=term:skip-covered")),
 )
 
@@ -103,10 +103,15 @@ def perform(step: Step, venv: Future[Path]) -> bool:
         say(step.name, str(error))
         return False
     say(step.name, " ".join(step.command))
-    tool, *arguments = step.command
-    return (
-        subprocess.run([tools / tool, *arguments], cwd=ROOT, env=environ(tools), check=False).returncode == 0
-    )
+    tool, *arguments = expanded(step.command)
+    done = subprocess.run([tools / tool, *arguments], cwd=ROOT, env=environ(tools), check=False)
+    return done.returncode == 0
+
+
+def expanded(command: tuple[str, ...]) -> list[str]:
+    """`command` with its file patterns as a shell would fill them in."""
+    found = [sorted(map(str, ROOT.glob(part))) if "*" in part else [part] for part in command]
+    return [part for parts in found for part in parts]
 
 
 class SetupError(Exception):
