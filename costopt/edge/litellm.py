@@ -17,7 +17,7 @@ from costopt.errors import Refused, UnsupportedClient, UpstreamError
 from costopt.types import Api
 
 if TYPE_CHECKING:
-    from costopt.optimizer import Optimizer
+    from costopt.engine import Engine
 
 _APIS: dict[str, Api] = {
     "completion": "chat",
@@ -29,7 +29,7 @@ _APIS: dict[str, Api] = {
 _ORIGINAL = "__costopt_original__"
 
 
-def wrap_callable(optimizer: Optimizer, function: Any, on_close: Callable[[], None] = lambda: None) -> Any:
+def wrap_callable(engine: Engine, function: Any, on_close: Callable[[], None] = lambda: None) -> Any:
     """`litellm.completion`, `acompletion`, `embedding` or `aembedding`, optimized. `close()` of the result
     runs `on_close`. Wrapping twice runs the flow once. Raises UnsupportedClient for anything else."""
     function = getattr(function, _ORIGINAL, function)
@@ -41,7 +41,7 @@ def wrap_callable(optimizer: Optimizer, function: Any, on_close: Callable[[], No
             f"cannot wrap {given}: of litellm's, completion, acompletion, embedding and aembedding can be "
             "wrapped (a Router's methods cannot)"
         )
-    edge = Edge(optimizer, litellm, function, _APIS[name], _signature(litellm, name, function))
+    edge = Edge(engine, litellm, function, _APIS[name], _signature(litellm, name, function))
     wrapped: Any = _async_callable(edge) if name.startswith("a") else _sync_callable(edge)
     wrapped.close = on_close
     setattr(wrapped, _ORIGINAL, function)

@@ -19,16 +19,16 @@ from costopt.types import Api, Reply, Request
 from costopt.world.upstream import failure_of
 
 if TYPE_CHECKING:
-    from costopt.optimizer import Optimizer
+    from costopt.engine import Engine
 
 
 class Edge:
     """One wrapped function: everything about it that outlives a call."""
 
     def __init__(
-        self, optimizer: Optimizer, litellm: Any, function: Any, api: Api, signature: inspect.Signature
+        self, engine: Engine, litellm: Any, function: Any, api: Api, signature: inspect.Signature
     ) -> None:
-        self.optimizer = optimizer
+        self.engine = engine
         self.litellm = litellm
         self.function = function
         self.api: Api = api
@@ -37,15 +37,13 @@ class Edge:
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
         """The call, or None where it is litellm's to say what is wrong with it, or litellm calling itself."""
-        self.optimizer.check_open()
+        self.engine.check_open()
         arguments = self._named(args, kwargs)
         if arguments is None or arguments.get("acompletion") or arguments.get("aembedding"):
             return None
-        route = self.optimizer.policy.route
-        setting = Setting(
-            self.litellm, self.owned, self.optimizer.shares_tenants, route.alias if route else ""
-        )
-        return asked(setting, self.api, arguments, self.optimizer.new_id())
+        route = self.engine.policy.route
+        setting = Setting(self.litellm, self.owned, self.engine.shares_tenants, route.alias if route else "")
+        return asked(setting, self.api, arguments, self.engine.new_id())
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """All arguments by name, or None where they do not fit the function. (Binding takes 50 µs: only where
@@ -61,7 +59,7 @@ class Edge:
 
     def opened(self, request: Request, chunks: Any) -> Opened:
         read = partial(wire.read_events, request.api, 200, HEADERS)
-        return Opened(200, HEADERS, chunks, read, self.optimizer.world.clock.now)
+        return Opened(200, HEADERS, chunks, read, self.engine.world.clock.now)
 
     def held(self, request: Request, events: bytes) -> Reply:
         return wire.read_events(request.api, 200, HEADERS, events)[0]
@@ -125,15 +123,15 @@ class _Run:
 
 class SyncRun(_Run):
     def go(self) -> Any:
-        optimizer, request = self.edge.optimizer, self.call.request
-        result = run(optimizer.flow(request), self._perform)
+        engine, request = self.edge.engine, self.call.request
+        result = run(engine.flow(request), self._perform)
         if isinstance(result, Live):
             return self.live(SyncChunks, result, lambda tap: tap.objects(stream(result)))
         return self.replayed(SyncChunks, chunks_of, result) if request.stream else self.answer(result)
 
     def _perform(self, effect: Effect[Any]) -> Any:
         if type(effect) is not Call:
-            return self.edge.optimizer.world.perform(effect)
+            return self.edge.engine.world.perform(effect)
         try:
             return self._ask(effect.request)
         except Exception as error:
@@ -151,16 +149,16 @@ class SyncRun(_Run):
 
 class AsyncRun(_Run):
     async def go(self) -> Any:
-        optimizer, request = self.edge.optimizer, self.call.request
-        executor = optimizer.world.executor
-        result = await arun(optimizer.flow(request), self._perform, executor)
+        engine, request = self.edge.engine, self.call.request
+        executor = engine.world.executor
+        result = await arun(engine.flow(request), self._perform, executor)
         if isinstance(result, Live):
             return self.live(AsyncChunks, result, lambda tap: tap.aobjects(astream(result, executor)))
         return self.replayed(AsyncChunks, achunks_of, result) if request.stream else self.answer(result)
 
     def _perform(self, effect: Effect[Any]) -> Any:
         if type(effect) is not Call:
-            return self.edge.optimizer.world.perform(effect)
+            return self.edge.engine.world.perform(effect)
         return self._called(effect.request)
 
     async def _called(self, request: Request) -> Reply | Opened:

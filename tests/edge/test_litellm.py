@@ -177,7 +177,7 @@ def test_usage_comes_exactly_where_it_is_asked_for(shop: Desk) -> None:
     assert len(again) == len(with_usage)
     assert again[-1].choices[0].delta.content is None
     assert shop.facts()[0].usage == shop.facts()[-1].usage
-    assert not shop.facts()[0].usage.estimated  # type: ignore[union-attr]
+    assert not shop.facts()[0].usage.estimated
 
 
 def test_usage_of_a_stream_without_it_is_counted_and_says_so(shop: Desk) -> None:
@@ -426,6 +426,15 @@ def test_a_closed_optimizer(tmp_path: Path) -> None:
         pass
     with pytest.raises(Closed):
         shop.completion(**shop.ask())
+
+
+def test_a_callable_wrapped_alone_closes_what_it_opened(tmp_path: Path) -> None:
+    alone: Any = costopt.wrap(litellm.completion, CACHING, ledger=tmp_path)
+    asked = {"model": MODEL, "messages": [], "mock_response": "Hi"}
+    assert alone(**asked).choices[0].message.content == "Hi"
+    alone.close()
+    with pytest.raises(Closed):
+        alone(**asked)
 
 
 def test_what_cannot_be_wrapped_says_so(shop: Desk) -> None:
