@@ -55,8 +55,9 @@ class Plan:
 
     def admits(self, request: Request, reply: Reply) -> bool:
         assert self.policy.cache is not None
-        text = "" if reply.finish == "tool" else wire.output_text(request.api, reply)
-        why = admit.storable(reply, text, self.policy.cache)
+        speaks = request.api in CONVERSATIONS and reply.finish == "stop"
+        empty = speaks and not wire.output_text(request.api, reply).strip()
+        why = "it is empty" if empty else admit.storable(reply, self.policy.cache)
         request.note("cache", f"not stored: {why}" if why else "stored")
         return not why
 
@@ -264,7 +265,7 @@ class Plan:
         )
 
     def _counted(self, request: Request, reply: Reply) -> Usage:
-        text = wire.output_text(request.api, reply) if reply.body or reply.events else ""
+        text = wire.written_text(request.api, reply) if reply.body or reply.events else ""
         output = self.counter.count_text(text, request.model) if text else 0
         return Usage(input=self.prompt_tokens(request), output=output, estimated=True)
 

@@ -38,12 +38,10 @@ def _kind(tool: dict[str, Any]) -> str:
     return str(tool.get("type", ""))
 
 
-def storable(reply: Reply, text: str, rules: Cache) -> str:
+def storable(reply: Reply, rules: Cache) -> str:
     """Why `reply` may not be kept, or "" if it may. Only complete answers are kept; tool calls by opt-in."""
     if reply.status != 200:
         return f"status {reply.status}"
     if reply.finish == "tool":
         return "" if rules.tool_calls else "it calls tools"
-    if reply.finish != "stop":
-        return f"it ended with {reply.finish}"
-    return "" if text.strip() else "it is empty"
+    return "" if reply.finish == "stop" else f"it ended with {reply.finish}"
