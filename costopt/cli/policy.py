@@ -33,7 +33,7 @@ def _check(args: Namespace) -> int:
     from costopt.world import pricemap
 
     book = pricemap.load()
-    policy = load(args.policy, known=lambda model: _price(book, model) is not None)
+    policy = load(args.policy, known=book.knows, names=book.names)
     show.heading(f"{policy.name}: this policy will")
     for sentence in explain(policy, lambda model: _price(book, model)):
         show.line(f"- {sentence}")

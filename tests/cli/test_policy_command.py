@@ -33,6 +33,15 @@ def test_every_problem_has_its_place(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert lines[1].startswith(f"{file}:3: budgets[0].limit: ")
 
 
+def test_a_model_without_a_price_is_told_with_the_nearest_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("version: 1\nmodels: [{name: openai/gpt-4o-mni}]\nroute: {}\n")
+    assert main(["policy", "check", str(file)]) == 2
+    assert "gpt-4o-mini" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["balance", "nowhere.yaml", "/nowhere/policy.yaml"])
 def test_what_is_not_there_is_bad_input(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policy", "check", name]) == 2
