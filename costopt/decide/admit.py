@@ -30,12 +30,12 @@ def cacheable(request: Request, rules: Cache) -> str:
 def _hosted_tools(tools: Any) -> bool:
     if not isinstance(tools, list):
         return False
-    listed = cast("list[Any]", tools)
-    return any(isinstance(tool, dict) and _kind(tool) not in CALLER_TOOLS for tool in listed)
+    kinds = (_kind(tool) for tool in cast("list[Any]", tools))
+    return any(kind not in CALLER_TOOLS for kind in kinds)
 
 
-def _kind(tool: dict[str, Any]) -> str:
-    return str(tool.get("type", ""))
+def _kind(tool: Any) -> str:
+    return str(cast("dict[str, Any]", tool).get("type", "")) if isinstance(tool, dict) else ""
 
 
 def storable(reply: Reply, rules: Cache) -> str:
