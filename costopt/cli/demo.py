@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Generator
@@ -83,9 +84,8 @@ def _revision(result: DemoResult) -> str:
 
 
 def print_result(result: DemoResult) -> None:
-    show.heading(
-        f"A support desk's day on {', '.join(result.models)}, plain and wrapped (policy: {result.policy})"
-    )
+    work = "A few questions to" if result.real_model else "A support desk's day on"
+    show.heading(f"{work} {', '.join(result.models)}, plain and wrapped (policy: {result.policy})")
     show.line()
     titles = (Column("", right=False), Column("plain"), Column("wrapped"), Column("change"))
     show.table(titles, _sides(result.plain, result.wrapped))
@@ -127,10 +127,9 @@ def _levers(result: DemoResult) -> list[list[str]]:
 def _notes(result: DemoResult) -> list[str]:
     return [
         *(_real_model() if result.real_model else _simulated(result)),
-        f"Prices: list prices of litellm's price map, revision {_revision(result)}.",
         "",
         f"ledger  {result.ledger}",
-        f"next    costopt report --ledger {result.ledger}",
+        f"next    costopt report --ledger {shlex.quote(str(result.ledger))}",
     ]
 
 
@@ -138,6 +137,7 @@ def _simulated(result: DemoResult) -> list[str]:
     lines = [
         "Simulated: the provider, its answers, and its prompt cache. Nothing left this machine.",
         "Real: the openai SDK, the pipeline, the ledger, and the token counts of what was sent and said.",
+        f"Prices: list prices of litellm's price map, revision {_revision(result)}.",
     ]
     if result.billed is not None and result.wrapped.cost is not None:
         same = "the same" if result.billed == result.wrapped.cost else "NOT the same"
@@ -160,7 +160,7 @@ def _simulated(result: DemoResult) -> list[str]:
 def _real_model() -> list[str]:
     return [
         "Real: the answers, by a small model on this machine, and its token counts.",
-        "Assumed: the price, as if it were gpt-4o-mini; a local model has none.",
+        "Assumed: the prices, as if it were gpt-4o-mini; a local model has none.",
     ]
 
 
