@@ -50,8 +50,11 @@ class Plan:
         return replace(request, key=keys.key(request))
 
     def shares(self, request: Request) -> bool:
+        """Whether `request` may wait for an identical one. Not a stream: it comes as fast as its reader reads, and
+        who waits for it may be that reader."""
         rules = self.policy.cache
-        return bool(request.key and rules and rules.share and request.control.cache == "on")
+        wanted = request.key and rules and rules.share and request.control.cache == "on"
+        return bool(wanted) and not request.stream
 
     def admits(self, request: Request, reply: Reply) -> bool:
         assert self.policy.cache is not None
@@ -245,14 +248,16 @@ class Plan:
 
     def priced(self, request: Request, reply: Reply, at: int) -> Reply:
         """`reply` with its receipt, at the prices of the moment `at` (ns); usage the provider did not send is
-        counted here and says so. On Azure the request names a deployment, so the answer's model comes first."""
+        counted here and says so. The price is that of the model that answered (a deployment or an alias may have
+        been asked for); where the model asked for costs the same, the receipt carries its name."""
         usage = reply.usage or self._counted(request, reply)
-        names = (request.model, reply.model)
-        for model in reversed(names) if request.provider == "azure" else names:
-            cost = self.book.cost(model, usage, request.provider, at) if model else None
-            if cost is not None:
-                return replace(reply, receipt=Receipt(model, usage, cost, self.book.revision))
-        return replace(reply, receipt=Receipt(request.model, usage, None, self.book.revision))
+        asked, answered = (
+            self.book.cost(name, usage, request.provider, at) if name else None
+            for name in (request.model, reply.model)
+        )
+        if answered is None or answered == asked:
+            return replace(reply, receipt=Receipt(request.model, usage, asked, self.book.revision))
+        return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))
 
     @staticmethod
     def charged(reply: Reply, wasted: Reply | None) -> Reply:

@@ -63,7 +63,9 @@ def answer(
 class World:
     """Answers every effect; `shape` says how: as a value, as `Work`, or as a future."""
 
-    def __init__(self, call: Callable[[Request], Any] = lambda _: answer(), shape: str = "value") -> None:
+    def __init__(
+        self, call: Callable[[Request], Any] = lambda sent: answer(model=sent.model), shape: str = "value"
+    ) -> None:
         self.call = call
         self.shape = shape
         self.trace: list[Effect[Any]] = []

@@ -9,6 +9,7 @@ import pytest
 from scripted import MODEL, World, answer, request, serve
 
 from costopt import effects as ask
+from costopt import wire
 from costopt.errors import BudgetExceeded, NoModel, PromptTooLong, UnknownPrice, UpstreamError
 from costopt.policy import Batch, Budget, Cache, Cascade, Limit, Model, Policy, Retry, Route, Trim
 from costopt.types import Control, Reply, Request
@@ -73,6 +74,14 @@ def test_errors_are_never_kept() -> None:
     with pytest.raises(UpstreamError):
         serve(request(), policy(cache=Cache()), world)
     assert world.entries == {}
+
+
+@pytest.mark.parametrize("said", [b"{half a", b'{"error": {"message": "overloaded"}}', b""])
+def test_what_is_no_answer_is_an_error_whatever_its_status(said: bytes) -> None:
+    world = World(lambda _: wire.read_body("chat", 200, (), said))
+    assert serve(request(), policy(cache=Cache()), world).body == said
+    assert world.entries == {}
+    assert [(record.outcome, bool(record.error)) for record in world.records] == [("error", True)]
 
 
 def test_a_caller_can_bypass_or_refresh_the_cache() -> None:
@@ -148,7 +157,9 @@ def test_a_model_listed_for_downgrade_goes_to_a_cheaper_one(listed: str) -> None
 
 
 def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> None:
-    world = World(lambda sent: answer("not json" if sent.model == "gpt-4o-mini" else '{"city": "Paris"}'))
+    world = World(
+        lambda sent: answer("no" if sent.model == "gpt-4o-mini" else '{"city": "Paris"}', model=sent.model)
+    )
     rules = policy(models=LADDER, route=Route(cascade=Cascade("json")))
     reply = serve(request(model="auto"), rules, world)
     assert [sent.model for sent in world.calls] == ["gpt-4o-mini", "gpt-4o"]
@@ -284,6 +295,14 @@ def test_embeddings_of_several_callers_become_one_call() -> None:
     serve(sent, policy(batch=Batch(max_size=8)), world)
     gather = next(effect for effect in world.trace if isinstance(effect, ask.Gather))
     assert (gather.size, gather.max_size) == (1, 8)
+
+
+def test_the_price_is_that_of_the_model_that_answered() -> None:
+    """A deployment, an alias or a fallback may answer with another model than the one asked for."""
+    world = World(lambda _: answer(model="gpt-4o-2024-08-06"))
+    reply = serve(request(model="dep1"), policy(), world)
+    assert reply.receipt is not None
+    assert (reply.receipt.model, reply.receipt.cost) == ("gpt-4o-2024-08-06", 12 * 2500 + 3 * 10_000)
 
 
 def test_decisions_are_noted_in_order() -> None:

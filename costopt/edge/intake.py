@@ -14,7 +14,8 @@ from costopt.types import Api, Control, Request
 OURS = b"x-costopt-"
 #: Larger bodies pass through unread; no chat API takes more.
 MAX_BODY = 64 * 1024**2
-_SECRETS = frozenset({b"authorization", b"x-api-key", b"api-key"})
+#: Headers with such an ending say who asks: they go into the tenant, as a hash.
+_SECRETS = (b"authorization", b"key", b"token", b"secret")
 #: Headers that say who is calling, how and for the how-manieth time, never what the answer is.
 _NOISE = frozenset(
     b"host user-agent accept accept-encoding accept-language connection content-length content-type "
@@ -55,7 +56,7 @@ def read_headers(headers: Headers) -> Letterhead:
         name = raw_name.lower()
         if name in _NOISE:
             continue
-        if name in _SECRETS:
+        if name.endswith(_SECRETS) and not name.startswith(OURS):
             secret += value + b"\n"
         elif name.startswith(OURS):
             asked[name[len(OURS) :]] = value
