@@ -71,7 +71,10 @@ def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     except Refused as refusal:
         yield from _write(plan, request, None, "refused", started, f"{type(refusal).__name__}: {refusal}")
         raise
-    yield from _write(plan, request, reply, "hit" if reply.tier else "ok", started)
+    if reply.finish == "error" and not reply.tier:  # status 200, and yet an error or not readable at all
+        yield from _write(plan, request, reply, "error", started, "no answer in what came back")
+    else:
+        yield from _write(plan, request, reply, "hit" if reply.tier else "ok", started)
     return reply
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from costopt.types import Json
 from costopt.wire.base import Event
-from costopt.wire.loose import count, decode, encode, items, record, records, text
+from costopt.wire.loose import count, decode, encode, items, mend, record, records, text
 from costopt.wire.sse import event
 
 _STOPS = ("stop_reason", "stop_sequence", "stop_details", "container")
@@ -85,7 +85,7 @@ def _closed(block: Json) -> Json:
     whole = {key: value for key, value in block.items() if key != "partial_json"}
     if not partial:
         return whole
-    given = decode(partial.encode("utf-8", "replace"))
+    given = decode(mend(partial).encode())
     if given or partial.strip() == "{}":
         return {**whole, "input": given}
     return block

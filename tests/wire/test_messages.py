@@ -184,6 +184,14 @@ def test_tool_input_that_was_cut_is_kept_as_text() -> None:
     assert MESSAGES.assemble(sse.parse(MESSAGES.replay(answer, {})))["content"] == answer["content"]
 
 
+def test_an_emoji_that_deltas_cut_in_two_is_whole_again_in_tool_input() -> None:
+    deltas = [{"type": "input_json_delta", "partial_json": it} for it in ('{"a": "\ud83c', '\udfd4"}')]
+    tool = block(0, {"type": "tool_use", "id": "t", "name": "f", "input": {}}, *deltas)
+    reply, complete = wire.read_events("messages", 200, (), stream(START, *tool, *END))
+    assert complete
+    assert wire.answer("messages", reply)["content"][0]["input"] == {"a": "🏔"}
+
+
 def test_error_in_the_middle_of_a_stream() -> None:
     raw = stream(START, {"type": "error", "error": {"type": "overloaded_error"}})
     reply, complete = wire.read_events("messages", 200, (), raw)
