@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent import futures
 from concurrent.futures import Executor, Future
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar, cast
+from weakref import finalize
 
 from msgspec import Struct
 
@@ -108,6 +110,15 @@ class Live:
             _close_out(self.ride, self.perform, partial(self.ride.send, reply))
         else:
             _close_out(self.ride, self.perform, partial(self.ride.throw, Interrupted(reply)))
+
+    def follow(self, reader: object) -> None:
+        """Leave when `reader` is forgotten, or the program ends. A `__del__` may come too late: the collector can
+        end the flow first. A forked child forgets what is its parent's to tell."""
+        finalize(reader, self._forgotten, os.getpid())
+
+    def _forgotten(self, process: int) -> None:
+        if process == os.getpid():
+            self.leave()
 
     def _read(self) -> tuple[Reply, bool]:
         return self.opened.read(b"".join(self._parts), self._first_ns)
@@ -262,11 +273,12 @@ async def _awaited(answer: Any) -> Any:
 
 
 def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
-    """The caller left during an effect: hand over what `pending` still came to, then interrupt the flow."""
+    """The caller left during an effect. What `pending` came to all the same is handed over; an effect that does not
+    wait (a settlement, a record) is still performed; then the flow is interrupted."""
     if isinstance(pending, Future) and not pending.cancel():
         _close_out(ride, perform, _outcome(ride, cast("Future[Any]", pending)))
-    if not ride.done:
-        _close_out(ride, perform, partial(ride.throw, Interrupted(None)))
+    else:
+        _close_out(ride, perform, _last_step(ride, perform))
 
 
 def _outcome(ride: Ride[Any], done: Future[Any]) -> Step:

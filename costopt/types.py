@@ -87,7 +87,7 @@ class Request(Struct, frozen=True):
     """One model call on its way down. `body` is the provider's JSON, shared and never mutated.
 
     `raw` is the caller's own bytes as long as nobody edited `body`, else empty. `endpoint` is the upstream URL
-    without query. `variant` holds whatever else can change the answer (API version, beta headers).
+    without query. `variant` holds whatever else can change the answer (query, beta headers); it may hold secrets.
     `tenant` separates whose answers these are. `hold` asks the driver to keep a stream back until it is accepted.
     `provider` is the price map's provider name. `key` is the cache key, empty where the call may not be cached.
     `notes` grows as layers decide.
@@ -139,7 +139,7 @@ class Receipt(Struct, frozen=True):
 class Reply(Struct, frozen=True):
     """A finished answer. `body` is the JSON answer, `events` the raw SSE bytes; at least one is there.
 
-    `raw_usage` is the provider's usage object as it came. `usage` is None where the provider sent none.
+    `raw_usage` is the provider's usage object as it came. `usage` is None where the provider sent none, or zeros.
     """
 
     status: int = 200

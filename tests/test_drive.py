@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from scripted import (
     World,
     answer,
@@ -49,12 +50,13 @@ def chunks_of(text: str = "Paris") -> list[bytes]:
 @pytest.mark.parametrize("shape", ["value", "work", "future"])
 def test_every_driver_takes_the_same_steps(shape: str) -> None:
     worlds = [World(shape=shape) for _ in range(5)]
+    alone = replace(FULL, cache=Cache(share=False))  # a stream waits for nobody, nobody for a stream
     streamed = request(stream=True, stream_options={"include_usage": True})
-    serve(request(), FULL, worlds[0])
-    aserve(request(), FULL, worlds[1])
-    serve_stream(streamed, FULL, worlds[2], chunks_of())
-    aserve_stream(streamed, FULL, worlds[3], chunks_of())
-    lockstep([compose(plan(FULL))(request())], worlds[4].perform, lambda sent: [answer() for _ in sent])
+    serve(request(), alone, worlds[0])
+    aserve(request(), alone, worlds[1])
+    serve_stream(streamed, alone, worlds[2], chunks_of())
+    aserve_stream(streamed, alone, worlds[3], chunks_of())
+    lockstep([compose(plan(alone))(request())], worlds[4].perform, lambda sent: [answer() for _ in sent])
     steps = [[step for step in world.steps if step != "Call"] for world in worlds]
     assert all(each == steps[0] for each in steps)
     assert all(world.spent == worlds[0].spent > 0 for world in worlds)

@@ -84,17 +84,18 @@ def request_of(
     if not isinstance(model, str) or not model:
         return None
     tags = {**current(), **parse_tags(head.asked.get(b"tags", b""))}
+    endpoint, _, query = url.partition("?")
     return Request(
         id=new_id(),
         api=api,
         model=model,
         body=body,
-        endpoint=url,
+        endpoint=endpoint,
         provider=provider_of(host, api),
         raw=content,
         stream=body.get("stream") is True,
         tenant="" if shared else f"tag:{tags['tenant']}" if "tenant" in tags else head.tenant,
-        variant=head.variant,
+        variant=f"{head.variant}\n?{query}" if query else head.variant,
         tags=tags,
         control=control_of(head.asked),
         notes=[],

@@ -117,6 +117,8 @@ class Chunks:
         self._known = known
         self._tap = tap
         self._like = like
+        if tap is not None and tap.live is not None:
+            tap.live.follow(self)
 
     @property
     def __class__(self) -> type[Any]:
@@ -133,10 +135,6 @@ class Chunks:
         if name == "_like":  # only while a copy is being made, before it has any attribute
             raise AttributeError(name)
         return getattr(self._like, name)
-
-    def __del__(self) -> None:
-        if self._tap is not None:
-            self._tap.leave()
 
 
 class SyncChunks(Chunks):

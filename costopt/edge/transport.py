@@ -132,6 +132,7 @@ class SyncBody:
         self._chunks = chunks
         self._live = live
         self._response = response
+        live.follow(self)
 
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
@@ -141,9 +142,6 @@ class SyncBody:
         self._live.leave()
         self._response.close()
 
-    def __del__(self) -> None:
-        self._live.leave()
-
 
 class AsyncBody:
     """`SyncBody` for asyncio."""
@@ -152,6 +150,7 @@ class AsyncBody:
         self._chunks = chunks
         self._live = live
         self._response = response
+        live.follow(self)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
@@ -160,9 +159,6 @@ class AsyncBody:
         await self._chunks.aclose()
         self._live.leave()
         await self._response.aclose()
-
-    def __del__(self) -> None:
-        self._live.leave()
 
 
 @cache

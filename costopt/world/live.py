@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from msgspec.structs import replace
 
 from costopt import effects as ask
 from costopt.effects import Effect, Work
-from costopt.errors import LedgerError
+from costopt.errors import Closed, LedgerError
 from costopt.policy import Policy
 from costopt.types import Entry, Reply, Request
 from costopt.world.clock import Clock
@@ -31,7 +32,7 @@ from costopt.world.limiter import Limiter
 from costopt.world.memory import MemoryCache
 from costopt.world.upstream import complete
 from costopt.world.wallet import Wallet
-from costopt.world.writer import Writer
+from costopt.world.writer import Sink, Writer
 
 _log = logging.getLogger("costopt")
 #: How long a disk cache in trouble is left alone, so that no call waits for it again and again.
@@ -95,6 +96,7 @@ class World:
         rules = self.policy.cache
         if rules is None or not rules.disk or self.folder is None:
             return None
+        _make_private(self.folder)
         return DiskCache(self.folder / "cache", rules.disk)
 
     @cached_property
@@ -107,7 +109,10 @@ class World:
 
     @cached_property
     def wallet(self) -> Wallet:
-        return Wallet(self.folder / "budgets.sqlite3" if self.folder else None)
+        if self.folder is None:
+            return Wallet()
+        _make_private(self.folder)
+        return Wallet(self.folder / "budgets.sqlite3")
 
     @cached_property
     def ledger(self) -> Ledger | None:
@@ -150,21 +155,34 @@ class World:
     def _store(self, effect: ask.Store) -> None:
         self.memory.put(effect.key, effect.entry)
         if self.disk is not None:
-            self.writer.put(self.disk.put_many, (effect.key, effect.entry))
+            self._hand_over(self.disk.put_many, (effect.key, effect.entry))
 
     def _write(self, effect: ask.Write) -> None:
         if self.policy.strict and self.writer.lost:
             raise LedgerError(f"not everything could be written: {dict(self.writer.lost)}")
         if self.ledger is not None:
-            self.writer.put(self.ledger.write, effect.record)
+            self._hand_over(self.ledger.write, effect.record)
+
+    def _hand_over(self, sink: Sink, item: Any) -> None:
+        """A stream may be read on after `close`; it comes through, but can no longer be written down."""
+        try:
+            self.writer.put(sink, item)
+        except Closed as closed:
+            self._off("the ledger of a call that outlived its Optimizer", closed)
 
     def _reserve(self, effect: ask.Reserve) -> Work[ask.Hold]:
         now = self.clock.now()
         return Work(partial(self.wallet.reserve, effect.call, effect.claims, effect.nano, now))
 
-    def _off(self, what: str, trouble: StoreUnavailable) -> None:
+    def _off(self, what: str, trouble: StoreUnavailable | Closed) -> None:
         if self.policy.strict:
             raise trouble
         if what not in self._warned:
             self._warned.add(what)
             _log.warning("costopt: %s is off for now: %s", what, trouble)
+
+
+def _make_private(folder: Path) -> None:
+    """Make `folder` readable to its owner only; where that fails, the store in it says so when it is used."""
+    with suppress(OSError):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -124,6 +124,20 @@ def test_two_keys_never_share_an_answer(provider: Simulator, tmp_path: Path) -> 
     assert b"sk-a" not in stored
 
 
+def test_no_secret_is_written_and_nobody_else_can_read(provider: Simulator, tmp_path: Path) -> None:
+    folder = tmp_path / "ledger"
+    with costopt.Optimizer(CACHING, ledger=folder) as optimizer:
+        client = sdk(
+            provider,
+            default_query={"key": "secret-in-query"},
+            default_headers={"x-goog-api-key": "secret-in-header", "x-team": "secret-team"},
+        )
+        optimizer.wrap(client).chat.completions.create(**ASK)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert b"secret-" not in b"".join(path.read_bytes() for path in files)
+    assert {path.stat().st_mode & 0o077 for path in [folder, *folder.rglob("*")]} == {0}
+
+
 def test_close_leaves_no_thread_and_no_file_open(provider: Simulator, tmp_path: Path) -> None:
     full = Policy(
         cache=Cache(disk=64 * 1024**2),
