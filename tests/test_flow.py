@@ -313,6 +313,15 @@ def test_decisions_are_noted_in_order() -> None:
     assert layers == ["cache", "route", "cache"]
 
 
+def test_no_answer_is_free_because_a_proxy_sends_zeros_for_usage() -> None:
+    reply = serve(request(), policy(), World(lambda _: answer(prompt=0, output=0)))
+    assert reply.receipt is not None
+    assert reply.receipt.usage.estimated
+    assert reply.receipt.usage.input > 5
+    assert reply.receipt.usage.output > 0
+    assert reply.receipt.cost
+
+
 def test_usage_the_provider_did_not_send_is_counted_and_says_so() -> None:
     bare = msgspec.json.decode(answer("Paris").body)
     del bare["usage"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costopt.types import Api, Json, Reply
+from costopt.types import Api, Json, Reply, Usage
 from costopt.wire import sse, tally, usage_chunks
 from costopt.wire.base import Dialect, Event, Summary
 from costopt.wire.chat import Chat
@@ -41,7 +41,7 @@ def read_body(api: Api, status: int, headers: Headers, body: bytes) -> Reply:
         headers=headers,
         body=body,
         model=said.model,
-        usage=said.usage,
+        usage=_believed(said),
         raw_usage=said.raw_usage,
         finish=said.finish if status < 400 else "error",
     )
@@ -62,12 +62,20 @@ def read_events(
         body=encode(body) if seen else b"",
         events=events,
         model=said.model,
-        usage=said.usage,
+        usage=_believed(said),
         raw_usage=said.raw_usage,
         finish=said.finish if status < 400 else "error",
         first_ns=first_ns,
     )
     return reply, status < 400 and spoken.complete(seen)
+
+
+def _believed(said: Summary) -> Usage | None:
+    """The usage a provider sent. Zeros for an answer stand for a count nobody made: no prompt is empty."""
+    usage = said.usage
+    if usage is None or usage.prompt or usage.output or usage.searches or said.finish == "error":
+        return usage
+    return None
 
 
 def answer(api: Api, reply: Reply) -> Json:
