@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from msgspec import Struct
 
 from costopt.demo import desk
+from costopt.tagging import tags
 from costopt.types import Json
 
 if TYPE_CHECKING:
@@ -82,17 +83,19 @@ class Desk:
 
     def index(self, texts: Sequence[str]) -> None:
         """Embed documents for search."""
-        embedded = self._client.embeddings.create(model=EMBEDDING, input=list(texts))
+        with tags(agent="index"):
+            embedded = self._client.embeddings.create(model=EMBEDDING, input=list(texts))
         self._on_call(Answered("embed", EMBEDDING, embedded.usage))
 
     def _chat(self, kind: str, *, stream: bool = False, **asked: Any) -> Any:
         create: Any = self._client.chat.completions.create
-        if stream:
-            asked |= {"stream": True, "stream_options": {"include_usage": True}}
-            with create(**asked) as chunks:
-                answer = list(chunks)[-1]
-        else:
-            answer = create(**asked)
+        with tags(agent=kind):
+            if stream:
+                asked |= {"stream": True, "stream_options": {"include_usage": True}}
+                with create(**asked) as chunks:
+                    answer = list(chunks)[-1]
+            else:
+                answer = create(**asked)
         self._on_call(Answered(kind, asked["model"], answer.usage))
         return answer.choices[0].message if answer.choices else None
 

@@ -173,7 +173,7 @@ def test_a_full_disk_loses_records_with_one_warning_and_no_call(
 ) -> None:
     folder = Path("/dev/full")
     if not folder.exists():
-        pytest.skip("needs /dev/full")
+        pytest.skip("platform: needs /dev/full")
     with caplog.at_level(logging.WARNING, "costopt"):
         with costopt.Optimizer(CACHING, ledger=folder / "sub") as optimizer:
             client = optimizer.wrap(sdk(provider))

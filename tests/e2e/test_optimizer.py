@@ -19,6 +19,7 @@ import pytest
 
 import costopt
 from costopt.demo.simulator import Simulator
+from costopt.edge.wrap import library_of
 from costopt.policy import Batch, Budget, Cache, Limit, Policy
 from costopt.world.clock import VirtualClock
 from costopt.world.ledger import Fact, Reader
@@ -175,7 +176,7 @@ def test_close_leaves_no_thread_and_no_file_open(provider: Simulator, tmp_path: 
 def _open_files() -> set[str]:
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
-        pytest.skip("needs /proc to see open files")
+        pytest.skip("platform: needs /proc to see open files")
     return {str(link.readlink()) for link in folder.iterdir() if link.exists()}
 
 
@@ -250,12 +251,9 @@ def test_a_policy_file_is_reloaded_while_running(provider: Simulator, tmp_path: 
 
 
 def test_a_proxy_of_the_users_own_keeps_working(provider: Simulator, tmp_path: Path) -> None:
-    import httpx
-
-    if int(openai.VERSION.split(".")[0]) >= 3:
-        pytest.skip("the same transport is tested with httpx; openai 3.x has its own venv")
+    http_library: Any = library_of(sdk(provider)._client)
     with costopt.Optimizer(CACHING, ledger=tmp_path) as optimizer:
-        http = httpx.Client(proxy=provider.url)
+        http = http_library.Client(proxy=provider.url)
         client = optimizer.wrap(
             openai.OpenAI(api_key="k", base_url="http://nowhere.invalid/v1", http_client=http)
         )
@@ -266,7 +264,9 @@ def test_a_proxy_of_the_users_own_keeps_working(provider: Simulator, tmp_path: P
 
 def test_a_fork_after_wrap_works_in_both(provider: Simulator, tmp_path: Path) -> None:
     code = f"""
-import os, sys, httpx, openai, costopt
+import os, sys, openai, costopt
+from costopt.edge.wrap import library_of
+httpx = library_of(openai.OpenAI(api_key="sk-test")._client)
 http = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))  # two processes must not share a socket
 optimizer = costopt.Optimizer({{"version": 1, "cache": {{"ttl": "1h", "disk": "64MB"}}}}, ledger={str(tmp_path)!r})
 client = optimizer.wrap(openai.OpenAI(api_key="sk-test", base_url={provider.base_url!r}, http_client=http))

@@ -1,0 +1,102 @@
+"""What programs and frameworks do with a wrapped client beside asking and waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+import costopt
+from costopt.demo.simulator import Simulator
+from costopt.policy import Budget, Cache, Ledger, Policy
+from costopt.world.ledger import Fact, Reader
+
+ASK: dict[str, Any] = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Where is my parcel?"}],
+}
+SHARING = Policy(name="sharing", cache=Cache(share=True), ledger=Ledger())
+
+
+@pytest.fixture
+def provider() -> Iterator[Simulator]:
+    with Simulator() as made:
+        yield made
+
+
+def sdk(provider: Simulator) -> openai.OpenAI:
+    return openai.OpenAI(api_key="sk-test", base_url=provider.base_url)
+
+
+def facts(folder: Path) -> list[Fact]:
+    reader = Reader(folder)
+    try:
+        return list(reader.facts())
+    finally:
+        reader.close()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_stream_held_open_stops_nobody_who_asks_the_same(
+    provider: Simulator, tmp_path: Path, stream: bool
+) -> None:
+    with costopt.Optimizer(SHARING, ledger=tmp_path) as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        held = client.chat.completions.create(**ASK, stream=True)
+        next(iter(held))
+        answer = client.chat.completions.create(**ASK, stream=stream, timeout=5)
+        assert len(list(answer)) > 0
+        assert len(list(held)) > 0
+    assert [call.outcome for call in facts(tmp_path)] == ["ok", "ok"]
+
+
+def test_a_task_may_ask_again_while_it_reads_a_stream(provider: Simulator, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with costopt.Optimizer(SHARING, ledger=tmp_path) as optimizer:
+            client = optimizer.wrap(openai.AsyncOpenAI(api_key="k", base_url=provider.base_url))
+            held = await client.chat.completions.create(**ASK, stream=True)
+            await anext(aiter(held))
+            await asyncio.wait_for(client.chat.completions.create(**ASK), 10)
+            await held.close()
+
+    asyncio.run(main())
+    assert sorted(call.outcome for call in facts(tmp_path)) == ["left", "ok"]
+
+
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_forgotten_stream_is_settled_and_recorded(
+    provider: Simulator, tmp_path: Path, read: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    rules = Policy(cache=Cache(), budgets=(Budget(10**9, "day"),), ledger=Ledger())
+
+    def forget(client: openai.OpenAI) -> None:
+        stream = client.chat.completions.create(**ASK, stream=True, max_tokens=50)
+        chunks = iter(stream)
+        for _ in range(read):
+            next(chunks)
+
+    with costopt.Optimizer(rules, ledger=tmp_path) as optimizer:
+        forget(optimizer.wrap(sdk(provider)))
+        gc.collect()
+    assert [call.outcome for call in facts(tmp_path)] == ["left"]
+    assert not [str(one.message) for one in recwarn if "ignored" in str(one.message)]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_stream_outlives_its_optimizer(
+    provider: Simulator, tmp_path: Path, early: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    optimizer = costopt.Optimizer(SHARING, ledger=tmp_path)
+    stream = optimizer.wrap(sdk(provider)).chat.completions.create(**ASK, stream=True)
+    next(iter(stream))
+    optimizer.close()
+    if early:
+        stream.close()
+    else:
+        assert len(list(stream)) > 10
+    assert len(caplog.records) == 1
