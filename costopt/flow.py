@@ -251,10 +251,10 @@ def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     used = ticket.tokens
     try:
         reply = yield from inner(request)
-        used = plan.tokens(reply, ticket.tokens)
+        used = plan.tokens(request, reply, ticket.tokens)
         return reply
     except UpstreamError as failure:
-        used = plan.tokens(failure.partial, 0)
+        used = plan.tokens(request, failure.partial, ticket.tokens) if failure.partial else 0
         yield from _cool(failure, quotas)
         raise
     finally:

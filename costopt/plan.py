@@ -26,6 +26,9 @@ CONVERSATIONS = frozenset({"chat", "responses", "messages"})
 ESTIMATE_MARGIN = 1.5
 #: Output tokens a limiter expects from a call that names no bound.
 EXPECTED_OUTPUT = 512
+#: Providers that count a call's whole output bound against its token limit when it is asked, and give back nothing
+#: of it (rate limit guides of OpenAI and Azure OpenAI). The others count what was used.
+CHARGED_WHEN_ASKED = frozenset({"openai", "azure"})
 
 
 class Plan:
@@ -279,11 +282,14 @@ class Plan:
         """What `reply` is booked at; an unpriced one books nothing."""
         return (reply.receipt.cost or 0) if reply and reply.receipt else 0
 
-    @staticmethod
-    def tokens(reply: Reply | None, otherwise: int) -> int:
-        if reply is None or reply.receipt is None:
-            return otherwise
-        return reply.receipt.usage.prompt + reply.receipt.usage.output
+    def tokens(self, request: Request, reply: Reply, expected: int) -> int:
+        """What the call counts against its limits now that `reply` is there; `expected` was counted before."""
+        if reply.receipt is None:
+            return expected
+        used = reply.receipt.usage.prompt + reply.receipt.usage.output
+        bound = wire.dialect(request.api).max_output(request.body)
+        kept = request.provider in CHARGED_WHEN_ASKED and bound is not None
+        return max(used, expected) if kept else used
 
 
 def _applies(limit: Limit, provider: str, name: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from scripted import MODEL, World, answer, request, serve
 
 from costopt import effects as ask
@@ -263,6 +264,17 @@ def test_each_attempt_waits_for_the_limit_and_a_429_closes_the_gate() -> None:
     assert world.steps.count("Admit") == 2
     assert [effect.seconds for effect in world.trace if isinstance(effect, ask.Cool)] == [2.0]
     assert [effect.tokens for effect in world.trace if isinstance(effect, ask.Correct)] == [0, 15]
+
+
+@pytest.mark.parametrize(("provider", "kept"), [("openai", True), ("azure", True), ("anthropic", False)])
+def test_a_limit_keeps_the_output_bound_where_the_provider_does(provider: str, kept: bool) -> None:
+    world = World()
+    sent = replace(request(max_tokens=200), provider=provider)
+    serve(sent, policy(limits=(Limit(provider, tokens=5000),)), world)
+    (admitted,) = [effect.tokens for effect in world.trace if isinstance(effect, ask.Admit)]
+    (corrected,) = [effect.tokens for effect in world.trace if isinstance(effect, ask.Correct)]
+    assert admitted > 200
+    assert corrected == (admitted if kept else 15)
 
 
 def test_trim_brings_the_prompt_under_budget_and_says_what_it_assumed() -> None:
