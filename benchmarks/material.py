@@ -35,16 +35,14 @@ ANSWER = {
 }
 _ENCODED = msgspec.json.encode(ANSWER)
 _LINE = "Order {0} was shipped on day {0} and the customer asked where parcel {0} is. "
+_SYSTEM = "".join(_LINE.format(at) for at in range(84))
 _numbers = count()
 
 
 def prompt(*, unique: bool) -> list[dict[str, str]]:
-    """Eleven messages of about 2,000 tokens; `unique` makes it one nobody has asked before."""
-    marker = f"Case {next(_numbers)}." if unique else "Case 0."
-    turns = [
-        {"role": "user" if at % 2 else "assistant", "content": _LINE.format(at) * 10} for at in range(10)
-    ]
-    return [{"role": "system", "content": marker}, *turns]
+    """A system prompt of about 2,000 tokens and a question; `unique` makes it one nobody has asked before."""
+    question = f"Where is parcel {next(_numbers)}?" if unique else "Where is my parcel?"
+    return [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": question}]
 
 
 def handler(_: Any) -> Any:

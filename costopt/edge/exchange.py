@@ -71,10 +71,10 @@ class Exchange:
         return Opened(status, headers, chunks, read_events, self.engine.world.clock.now)
 
     def reply(self, request: Request, content: bytes) -> Reply:
-        """The provider's answer. Raises UpstreamError for a status of 400 or more."""
+        """The provider's answer. Raises UpstreamError for any status but 2xx (the HTTP client follows redirects)."""
         response = self.response
         headers = _headers(response)
-        if response.status_code >= 400:
+        if not 200 <= response.status_code < 300:
             wait = retry_after_s(response.headers, self.engine.world.clock.now() / 1e9)
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
@@ -92,18 +92,31 @@ class Exchange:
         return self._response(reply, _JSON, wire.answer_body(api, reply))
 
     def _response(self, reply: Reply, kind: tuple[tuple[str, str], ...], content: bytes) -> Any:
-        kept = [(name, value) for name, value in reply.headers if name != "content-type"]
-        kept += [(name, value) for name, value in kind if name == "content-type"]
-        return self.library.Response(
-            reply.status, headers=[*kept, *_told(self.request, reply)], content=content
-        )
+        headers = [(name, value) for name, value in reply.headers if name != "content-type"]
+        headers += [(name, value) for name, value in kind if name == "content-type"]
+        headers += _told(self.request, reply)
+        headers.append(
+            ("content-length", str(len(content)))
+        )  # left to the library, it costs more than all others
+        return self.library.Response(reply.status, headers=headers, content=content)
 
     def failed(self, failure: UpstreamError) -> Any:
-        """The provider's own error answer. Raises the HTTP library's own exception where there was none."""
+        """The provider's own error answer. Raises the HTTP library's own exception where there was none.
+
+        Where the policy tries again itself, the SDK is told (in the header both SDKs read) that this was the last
+        attempt: two layers of retries would multiply."""
         reply = failure.reply
         if reply is None:
             raise failure.cause or failure
-        return self.library.Response(reply.status, headers=list(reply.headers), content=reply.body)
+        headers = [
+            (name, value) for name, value in reply.headers if name != "x-should-retry" or not self._retries
+        ]
+        headers += [("x-should-retry", "false")] * self._retries
+        return self.library.Response(reply.status, headers=headers, content=reply.body)
+
+    @property
+    def _retries(self) -> bool:
+        return self.engine.policy.retry.attempts > 1
 
     def live(self, live: Live, body: Any) -> Any:
         ours = (("x-costopt-call", self.request.id), ("x-costopt-cache", "miss"))

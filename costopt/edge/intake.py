@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,7 +23,7 @@ _NOISE = frozenset(
     b"content-encoding transfer-encoding cookie date traceparent tracestate baggage b3 sentry-trace x-request-id "
     b"x-client-request-id idempotency-key x-trace-id x-amzn-trace-id x-cloud-trace-context".split()
 )
-_NOISE_PREFIXES = (b"x-stainless-", b"x-b3-", b"sec-", OURS)
+_NOISE_PREFIXES = (b"x-stainless-", b"x-b3-", b"sec-")
 _PROVIDERS = {
     "api.openai.com": "openai",
     "api.anthropic.com": "anthropic",
@@ -45,26 +46,34 @@ class Letterhead(msgspec.Struct, frozen=True):
     tenant: str
     variant: str
     asked: Mapping[bytes, bytes]
-    marked: bool
 
 
 def read_headers(headers: Headers) -> Letterhead:
     secret = b""
     asked: dict[bytes, bytes] = {}
     rest: list[bytes] = []
-    for raw_name, value in headers:
-        name = raw_name.lower()
-        if name in _NOISE:
-            continue
-        if name.endswith(_SECRETS) and not name.startswith(OURS):
+    for name, value in headers:
+        kind = _kind(name)
+        if kind == "secret":
             secret += value + b"\n"
-        elif name.startswith(OURS):
-            asked[name[len(OURS) :]] = value
-        elif not name.startswith(_NOISE_PREFIXES):
-            rest.append(name + b":" + value)
+        elif kind == "ours":
+            asked[name.lower()[len(OURS) :]] = value
+        elif kind == "answer":
+            rest.append(name.lower() + b":" + value)
     rest.sort()
     tenant = sha256(secret).hexdigest()[:24] if secret else ""
-    return Letterhead(tenant, b"\n".join(rest).decode("latin-1"), asked, bool(asked))
+    return Letterhead(tenant, b"\n".join(rest).decode("latin-1"), asked)
+
+
+@lru_cache(1024)
+def _kind(name: bytes) -> Literal["noise", "ours", "secret", "answer"]:
+    """What a header is about: nothing of ours, us, who asks, or the answer."""
+    name = name.lower()
+    if name.startswith(OURS):
+        return "ours"
+    if name in _NOISE or name.startswith(_NOISE_PREFIXES):
+        return "noise"
+    return "secret" if name.endswith(_SECRETS) else "answer"
 
 
 def request_of(

@@ -1,7 +1,7 @@
 """One transport for httpx and httpx2, sync and async: HTTP in, flow, HTTP out.
 
-The user's own HTTP client stays the one that talks to the network (its proxies, auth, hooks, pool); ours stands in
-front of it. What is not a model call goes through untouched, byte for byte. Neither HTTP library is imported here.
+The user's own HTTP client lends its transports (its pool, proxies, TLS); ours carries its settings and stands in
+front of them. What is not a model call goes through untouched, byte for byte. Neither HTTP library is imported here.
 """
 
 from __future__ import annotations
@@ -33,6 +33,10 @@ class Edge:
         self.engine = engine
         self.on_close = on_close
 
+    def _transport(self, sent: Any) -> Any:
+        """The user's own transport for a request: the proxy or mount that its client would have taken."""
+        return self.inner._transport_for_url(sent.url)  # there is no public way to it
+
     def _api(self, sent: Any) -> Api | None:
         api = wire.recognise(sent.method, sent.url.path)
         try:
@@ -61,7 +65,7 @@ class SyncEdge(Edge):
             sent.read()
         request = exchange.read(self.engine, api, sent)
         if request is None:
-            return self.inner.send(exchange.outgoing(self.library, sent), stream=True)
+            return self._transport(sent).handle_request(exchange.outgoing(self.library, sent))
         at = Exchange(self.engine, self.library, sent, request)
         try:
             result = run(self.engine.flow(request), partial(self._perform, at))
@@ -75,7 +79,7 @@ class SyncEdge(Edge):
 
     def _call(self, at: Exchange, request: Request) -> Reply | Opened:
         try:
-            at.response = self.inner.send(at.outgoing(request), stream=True)
+            at.response = self._transport(at.sent).handle_request(at.outgoing(request))
             if at.lives(request):
                 return at.opened(request, at.response.iter_bytes())
             content = at.response.read()
@@ -97,7 +101,7 @@ class AsyncEdge(Edge):
             await sent.aread()
         request = exchange.read(self.engine, api, sent)
         if request is None:
-            return await self.inner.send(exchange.outgoing(self.library, sent), stream=True)
+            return await self._transport(sent).handle_async_request(exchange.outgoing(self.library, sent))
         at = Exchange(self.engine, self.library, sent, request)
         executor = self.engine.world.executor
         try:
@@ -112,7 +116,7 @@ class AsyncEdge(Edge):
 
     async def _call(self, at: Exchange, request: Request) -> Reply | Opened:
         try:
-            at.response = await self.inner.send(at.outgoing(request), stream=True)
+            at.response = await self._transport(at.sent).handle_async_request(at.outgoing(request))
             if at.lives(request):
                 return at.opened(request, at.response.aiter_bytes())
             content = await at.response.aread()

@@ -51,6 +51,8 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
     make, edge = (lib.Client, sync) if isinstance(inner, lib.Client) else (lib.AsyncClient, is_async)
     return make(
         transport=edge(library, inner, engine, on_close),
+        auth=inner.auth,
+        event_hooks=inner.event_hooks,
         base_url=inner.base_url,
         headers=inner.headers,
         params=inner.params,
