@@ -67,7 +67,13 @@ def read_events(
         finish=said.finish if status < 400 else "error",
         first_ns=first_ns,
     )
-    return reply, status < 400 and spoken.complete(seen)
+    return reply, status < 400 and spoken.complete(seen) and not any(map(_torn, seen))
+
+
+def _torn(event: Event) -> bool:
+    """Whether an event's JSON was cut: an answer with a hole in it is not complete, whatever comes after."""
+    data = event.data.rstrip()
+    return bool(data) and not data.endswith((b"}", b"[DONE]"))
 
 
 def _believed(said: Summary) -> Usage | None:

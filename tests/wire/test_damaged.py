@@ -345,3 +345,16 @@ def test_streams(case: tuple[Api, list[Json]], cut: int, asked: bool) -> None:
     again = wire.read_body(api, 200, (), msgspec.json.encode(body))
     assert (again.usage, again.finish, again.model) == (reply.usage, reply.finish, reply.model)
     wire.read_events(api, 200, (), wire.answer_stream(api, again, request))
+
+
+def test_a_stream_with_a_hole_in_it_is_not_complete() -> None:
+    whole = [
+        {"choices": [{"index": 0, "delta": {"role": "assistant", "content": word}}]}
+        for word in ("Do", " not")
+    ]
+    end = sse.event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}) + b"data: [DONE]\n\n"
+    first, second = map(sse.event, whole)
+    assert wire.read_events("chat", 200, (), first + b": comment\n\n" + second + end)[1]
+    torn = second[: len(second) // 2] + b"\n\n"
+    reply, complete = wire.read_events("chat", 200, (), first + torn + end)
+    assert (reply.finish, complete) == ("stop", False)
