@@ -56,6 +56,7 @@ class Loopback:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._port: int = self._socket.getsockname()[1]
         self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=self._run, name="costopt-simulator", daemon=True)
         self._thread.start()
@@ -68,7 +69,7 @@ class Loopback:
         """Cut all connections and end the thread; closing twice is fine."""
         if self._loop.is_closed():
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def __enter__(self) -> Loopback:
@@ -80,16 +81,16 @@ class Loopback:
         self.close()
 
     def _run(self) -> None:
-        loop = self._loop
-        server = loop.run_until_complete(
-            asyncio.start_server(self._accept, sock=self._socket, limit=MAX_HEAD, backlog=4096)
-        )
         try:
-            loop.run_forever()
+            self._loop.run_until_complete(self._until_stopped())
         finally:
-            server.close()
-            loop.run_until_complete(self._cut())
-            loop.close()
+            self._loop.close()
+
+    async def _until_stopped(self) -> None:
+        server = await asyncio.start_server(self._accept, sock=self._socket, limit=MAX_HEAD, backlog=4096)
+        await self._stopping.wait()
+        server.close()
+        await self._cut()
 
     async def _cut(self) -> None:
         for task in self._tasks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any
 
 from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
@@ -43,7 +44,7 @@ def record(
             endpoint="https://api.example.test/v1/chat/completions",
             provider="openai",
             tags=tags or {},
-            key="k" * 8,
+            key=sha256(repr(body).encode()).hexdigest(),
             notes=notes if notes is not None else [Decision("cache", "miss")],
         ),
         "reply": Reply(

@@ -42,11 +42,13 @@ class Interner:
         self._parts: dict[bytes, int] = {}
         self._origins: dict[Origin, int] = {}
         self._tagsets: dict[str, int] = {}
+        #: Rows of whole requests by what they say, so that a repeated call is not taken apart again.
+        self.requests: dict[tuple[str, str], tuple[bytes, int, bytes]] = {}
 
     def begin(self) -> None:
         """Call first in each transaction: numbers may have been given anew since another process archived."""
         (epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        full = len(self._parts) + len(self._origins) + len(self._tagsets) > REMEMBERED
+        full = len(self._parts) + len(self._origins) + len(self._tagsets) + len(self.requests) > REMEMBERED
         if epoch != self._epoch or full:
             self.forget()
         self._epoch = epoch

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from costopt.types import Json, Record, Reply
+from costopt.types import Json, Record, Reply, Request
 from costopt.world.ledger import schema, words
 from costopt.world.ledger.intern import Interner
 from costopt.world.ledger.parts import digest, encode, pack, request_hash, split
@@ -185,7 +185,7 @@ class _Batch:
             _kept(reply),
             encode(receipt.attempts).decode() if receipt and receipt.attempts else None,
             request.key,
-            *self._request_row(request.body),
+            *self._request_row(request),
             self._answer(reply.body if reply else b""),
             self._answer(reply.events if reply else b""),
         )
@@ -209,8 +209,15 @@ class _Batch:
             )
         )
 
-    def _request_row(self, body: Json) -> tuple[bytes, int, bytes]:
-        """Hash, shape and packed parts of a request body."""
+    def _request_row(self, request: Request) -> tuple[bytes, int, bytes]:
+        """Hash, shape and packed parts of a request body. Equal cache keys mean equal bodies but for streaming."""
+        streaming = f"{request.body.get('stream')} {request.body.get('stream_options')}"
+        known = self._intern.requests.get((request.key, streaming)) if request.key else None
+        if known is None:
+            known = self._intern.requests[request.key, streaming] = self._taken_apart(request.body)
+        return known
+
+    def _taken_apart(self, body: Json) -> tuple[bytes, int, bytes]:
         shape, groups = split(body, private=self._private)
         shape_key, keys = digest(shape), [[digest(data) for data in group] for group in groups]
         part = self._intern.part
