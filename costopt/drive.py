@@ -20,7 +20,7 @@ from weakref import finalize
 
 from msgspec import Struct
 
-from costopt.effects import Call, Effect, Flow, Work
+from costopt.effects import Call, Effect, Flow, Gather, Join, Work
 from costopt.errors import Interrupted, UpstreamError
 from costopt.types import Reply, Request
 
@@ -132,7 +132,7 @@ def run(flow: Flow[T], perform: Perform) -> T | Live:
 def resume(ride: Ride[T], perform: Perform) -> T | Live:
     while not ride.done:
         try:
-            answer = _wait(perform(ride.effect))
+            answer = _settled(ride.effect, perform(ride.effect))
         except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
             ride.throw(failure)
             continue
@@ -251,6 +251,22 @@ def _called(ride: Ride[Any]) -> Request:
 
 def _told(ride: Ride[Any], answer: Any) -> Step:
     return partial(ride.throw if isinstance(answer, Exception) else ride.send, answer)
+
+
+def _settled(effect: Effect[Any], answer: Any) -> Any:
+    """`answer`, waited for. A blocking call inside of async code goes alone (None): whoever it would wait for may
+    run on the very event loop that it holds up."""
+    if type(effect) in (Join, Gather) and isinstance(answer, Future) and _on_a_loop() and answer.cancel():
+        return None
+    return _wait(answer)
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _wait(answer: Any) -> Any:

@@ -1,28 +1,52 @@
 """In-process single-flight: of many callers that want the same answer at once, one asks and the rest wait.
 
-Works across threads and event loops. A follower waits on a `concurrent.futures.Future` and may cancel it.
+Works across threads and event loops. A follower waits on a `concurrent.futures.Future` and may cancel it. Nobody
+follows a leader who cannot move on before the follower does: one on another event loop of the same thread.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import weakref
 from concurrent.futures import Future
 from itertools import count
+from typing import NamedTuple
 
 from costopt.effects import Lead
 from costopt.types import Entry
 from costopt.world.waiting import after_fork, give
 
 
+class _Place(NamedTuple):
+    """Where a call runs: on a thread, and on which event loop of it."""
+
+    thread: int
+    loop: asyncio.AbstractEventLoop | None
+
+    @classmethod
+    def here(cls) -> _Place:
+        try:
+            return cls(threading.get_ident(), asyncio.get_running_loop())
+        except RuntimeError:
+            return cls(threading.get_ident(), None)
+
+    def stuck_for(self, follower: _Place) -> bool:
+        """Whether a leader here would never come on while `follower` waits."""
+        if self.loop is not None and self.loop.is_closed():
+            return True
+        return self.thread == follower.thread and self.loop is not follower.loop
+
+
 class _Air:
-    """One key in flight: who leads (held weakly, to notice when the lead is lost) and who waits."""
+    """One key in flight: who leads (held weakly, to notice when the lead is lost), where, and who waits."""
 
-    __slots__ = ("lead", "token", "waiting")
+    __slots__ = ("lead", "place", "token", "waiting")
 
-    def __init__(self, token: int, lead: weakref.ref[Lead]) -> None:
+    def __init__(self, token: int, lead: weakref.ref[Lead], place: _Place) -> None:
         self.token = token
         self.lead = lead
+        self.place = place
         self.waiting: list[Future[Entry | None]] = []
 
 
@@ -40,14 +64,19 @@ class Flight:
         self._air: dict[str, _Air] = {}
 
     def join(self, key: str) -> Lead | Future[Entry | None]:
-        """`Lead` for the first; for the rest a future of the leader's entry, None if the leader failed."""
+        """`Lead` for the first; for the rest a future of the leader's entry, None if the leader failed or cannot
+        be waited for."""
+        place = _Place.here()
+        future: Future[Entry | None] = Future()
         with self._lock:
             air = self._air.get(key)
             if air is None:
-                return self._take_off(key)
-            future: Future[Entry | None] = Future()
-            air.waiting.append(future)
-            return future
+                return self._take_off(key, place)
+            if not air.place.stuck_for(place):
+                air.waiting.append(future)
+                return future
+        future.set_result(None)
+        return future
 
     def land(self, lead: Lead, entry: Entry | None) -> None:
         """Answer everybody who waits behind `lead`. A lead that has landed before is ignored."""
@@ -58,10 +87,10 @@ class Flight:
         for key, air in list(self._air.items()):
             self._land(key, air.token, None)
 
-    def _take_off(self, key: str) -> Lead:
+    def _take_off(self, key: str, place: _Place) -> Lead:
         token = next(self._tokens)
         lead = Lead(key, token)
-        self._air[key] = _Air(token, weakref.ref(lead, lambda _: self._land(key, token, None)))
+        self._air[key] = _Air(token, weakref.ref(lead, lambda _: self._land(key, token, None)), place)
         return lead
 
     def _land(self, key: str, token: int, entry: Entry | None) -> None:

@@ -159,6 +159,9 @@ class Writer:
             self._urgent -= 1
 
     def _start(self) -> None:
+        if not threading.main_thread().is_alive():  # the first item comes while the interpreter ends
+            self._leaving = True
+            return
         thread = threading.Thread(target=self._run, name="costopt-writer", daemon=True)
         try:
             thread.start()

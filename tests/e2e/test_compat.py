@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,52 @@ def test_a_stream_outlives_its_optimizer(
     else:
         assert len(list(stream)) > 10
     assert len(caplog.records) == 1
+
+
+def test_a_blocking_call_in_async_code_does_not_wait_for_its_own_loop(
+    provider: Simulator, tmp_path: Path
+) -> None:
+    provider.latency = 0.1
+
+    async def main() -> None:
+        async with costopt.Optimizer(SHARING, ledger=tmp_path) as optimizer:
+            other = optimizer.wrap(openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url))
+            task = asyncio.create_task(other.chat.completions.create(**ASK))
+            while not provider.calls:
+                await asyncio.sleep(0.001)
+            optimizer.wrap(sdk(provider)).chat.completions.create(**ASK)
+            await task
+
+    asyncio.run(main())
+    assert [call.outcome for call in facts(tmp_path)] == ["ok", "ok"]
+
+
+def test_nobody_waits_for_a_call_on_a_loop_that_stands_still(provider: Simulator, tmp_path: Path) -> None:
+    provider.latency = 0.1
+    loop = asyncio.new_event_loop()
+
+    async def begin(client: openai.AsyncOpenAI) -> asyncio.Task[Any]:
+        task = asyncio.create_task(client.chat.completions.create(**ASK))
+        while not provider.calls:
+            await asyncio.sleep(0.001)
+        return task
+
+    with costopt.Optimizer(SHARING, ledger=tmp_path) as optimizer:
+        other = optimizer.wrap(openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url))
+        task = loop.run_until_complete(begin(other))
+        optimizer.wrap(sdk(provider)).chat.completions.create(**ASK)
+        loop.run_until_complete(task)
+        loop.run_until_complete(other.close())
+    loop.close()
+    assert provider.calls == 2
+
+
+def test_a_stream_open_at_the_end_of_the_program_is_recorded(provider: Simulator, tmp_path: Path) -> None:
+    code = f"""
+import openai, costopt
+client = costopt.wrap(openai.OpenAI(api_key="k", base_url={provider.base_url!r}), ledger={str(tmp_path)!r})
+stream = client.chat.completions.create(**{ASK!r}, stream=True)
+next(iter(stream))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    assert [call.outcome for call in facts(tmp_path)] == ["left"]
