@@ -63,24 +63,37 @@ class Report:
         print(json.dumps({"name": self.name, "figures": values, "holds": self.holds}))
 
 
+@dataclass
+class Pairs:
+    """Microseconds of single calls, `floor` and `ours` in turn, so that the machine's moods hit both alike."""
+
+    floor: list[float]
+    ours: list[float]
+
+    @property
+    def base(self) -> float:
+        return statistics.median(self.floor)
+
+    @property
+    def more(self) -> float:
+        """How much more the typical call of ours takes: the median of the differences pair by pair."""
+        return statistics.median(ours - floor for floor, ours in zip(self.floor, self.ours, strict=True))
+
+    @property
+    def more_mean(self) -> float:
+        """The same on average: what runs in the background in between is in it."""
+        return statistics.fmean(self.ours) - statistics.fmean(self.floor)
+
+
 def paired(
-    floor: Callable[[], Any], ours: Callable[[], Any], *, rounds: int = 40, calls: int = 50
-) -> tuple[float, float]:
-    """Median microseconds a call of `floor` and of `ours`, measured in turn so that drift hits both."""
-    for _ in range(calls):
-        floor()
-        ours()
-    times: tuple[list[float], list[float]] = ([], [])
+    floor: Callable[[], Any], ours: Callable[[], Any], *, pairs: int = 1500, warm_up: int = 100
+) -> Pairs:
+    taken = Pairs([], [])
     gc.collect()
-    gc.disable()
-    try:
-        for _ in range(rounds):
-            for kept, call in zip(times, (floor, ours), strict=True):
-                started = time.perf_counter()
-                for _ in range(calls):
-                    call()
-                kept.append((time.perf_counter() - started) / calls * 1e6)
-            gc.collect()
-    finally:
-        gc.enable()
-    return statistics.median(times[0]), statistics.median(times[1])
+    for number in range(warm_up + pairs):
+        for kept, call in ((taken.floor, floor), (taken.ours, ours)):
+            started = time.perf_counter()
+            call()
+            if number >= warm_up:
+                kept.append((time.perf_counter() - started) * 1e6)
+    return taken

@@ -58,34 +58,33 @@ Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
 
 
 def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
-    started = yield from Now()
-    request = plan.keyed(request)
+    request = plan.keyed(request, (yield from Now()))
     try:
         reply = yield from inner(request)
     except Interrupted as left:
-        yield from _write(plan, request, left.partial, "left", started)
+        yield from _write(plan, request, left.partial, "left")
         raise
     except UpstreamError as failure:
-        yield from _write(plan, request, failure.reply or failure.partial, "error", started, str(failure))
+        yield from _write(plan, request, failure.reply or failure.partial, "error", str(failure))
         raise
     except Refused as refusal:
-        yield from _write(plan, request, None, "refused", started, f"{type(refusal).__name__}: {refusal}")
+        yield from _write(plan, request, None, "refused", f"{type(refusal).__name__}: {refusal}")
         raise
     if reply.finish == "error" and not reply.tier:  # status 200, and yet an error or not readable at all
-        yield from _write(plan, request, reply, "error", started, "no answer in what came back")
+        yield from _write(plan, request, reply, "error", "no answer in what came back")
     else:
-        yield from _write(plan, request, reply, "hit" if reply.tier else "ok", started)
+        yield from _write(plan, request, reply, "hit" if reply.tier else "ok")
     return reply
 
 
 def _write(
-    plan: Plan, request: Request, reply: Reply | None, outcome: Outcome, started: int, error: str = ""
+    plan: Plan, request: Request, reply: Reply | None, outcome: Outcome, error: str = ""
 ) -> Flow[None]:
     if plan.policy.ledger is None:
         return
     ended = yield from Now()
     receipt = reply.receipt if reply else None
-    yield from Write(Record(request, reply, outcome, started, ended, request.model, receipt, error))
+    yield from Write(Record(request, reply, outcome, request.at, ended, request.model, receipt, error))
 
 
 def cache(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -129,7 +128,7 @@ def _lead(plan: Plan, request: Request, inner: Handler, lead: Lead) -> Flow[Repl
 def _keep(plan: Plan, request: Request, reply: Reply) -> Flow[Entry | None]:
     if not plan.admits(request, reply):
         return None
-    entry = plan.entry(reply, (yield from Now()))
+    entry = plan.entry(request, reply)
     yield from Store(request.key, entry)
     return entry
 
@@ -205,7 +204,7 @@ def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> F
 def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     if not plan.policy.budgets:
         return (yield from inner(request))
-    claims = budgets.claims(plan.policy.budgets, request.tags, (yield from Now()))
+    claims = budgets.claims(plan.policy.budgets, request.tags, request.at)
     hold = yield from _reserve(plan, request, claims)
     spent = 0
     try:
@@ -268,17 +267,16 @@ def _cool(failure: UpstreamError, quotas: Sequence[Quota]) -> Flow[None]:
 
 def call(plan: Plan, request: Request) -> Flow[Reply]:
     """The only place that spends. What a caller who left had received is priced too."""
-    asked = yield from Now()
     try:
         reply = yield from Call(request)
     except Interrupted as left:
-        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"), asked)
+        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"))
         raise
     except UpstreamError as failure:
         if failure.partial is not None:
-            failure.partial = plan.priced(request, failure.partial, asked)
+            failure.partial = plan.priced(request, failure.partial)
         raise
-    return plan.priced(request, reply, asked)
+    return plan.priced(request, reply)
 
 
 #: Outermost first. The order is code; a policy turns layers on and tunes them.

@@ -42,15 +42,15 @@ class Plan:
 
     # cache
 
-    def keyed(self, request: Request) -> Request:
-        """`request` with its cache key, if it may be cached."""
+    def keyed(self, request: Request, at: int) -> Request:
+        """`request` as it came in at `at` (ns), with its cache key if it may be cached."""
         rules = self.policy.cache
         if rules is None:
-            return request
+            return replace(request, at=at)
         if why := admit.cacheable(request, rules):
             request.note("cache", f"off: {why}")
-            return request
-        return replace(request, key=keys.key(request))
+            return replace(request, at=at)
+        return replace(request, at=at, key=keys.key(request))
 
     def shares(self, request: Request) -> bool:
         """Whether `request` may wait for an identical one. Not a stream: it comes as fast as its reader reads, and
@@ -67,10 +67,12 @@ class Plan:
         request.note("cache", f"not stored: {why}" if why else "stored")
         return not why
 
-    def entry(self, reply: Reply, now: int) -> Entry:
+    def entry(self, request: Request, reply: Reply) -> Entry:
         assert self.policy.cache is not None
         receipt = replace(reply.receipt, savings=(), attempts=()) if reply.receipt else None
-        return Entry(replace(reply, receipt=receipt), now, now + int(self.policy.cache.ttl * 1e9))
+        return Entry(
+            replace(reply, receipt=receipt), request.at, request.at + int(self.policy.cache.ttl * 1e9)
+        )
 
     def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
         """The stored answer, at no cost; it saves what the stored call had cost."""
@@ -249,13 +251,13 @@ class Plan:
             view.turns(request.body), view.tools_text(request.body), request.model
         )
 
-    def priced(self, request: Request, reply: Reply, at: int) -> Reply:
-        """`reply` with its receipt, at the prices of the moment `at` (ns); usage the provider did not send is
+    def priced(self, request: Request, reply: Reply) -> Reply:
+        """`reply` with its receipt, at the prices of the moment the call came in; usage the provider did not send is
         counted here and says so. The price is that of the model that answered (a deployment or an alias may have
         been asked for); where the model asked for costs the same, the receipt carries its name."""
         usage = reply.usage or self._counted(request, reply)
         asked, answered = (
-            self.book.cost(name, usage, request.provider, at) if name else None
+            self.book.cost(name, usage, request.provider, request.at) if name else None
             for name in (request.model, reply.model)
         )
         if answered is None or answered == asked:

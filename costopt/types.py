@@ -89,7 +89,7 @@ class Request(Struct, frozen=True):
     `raw` is the caller's own bytes as long as nobody edited `body`, else empty. `endpoint` is the upstream URL
     without query. `variant` holds whatever else can change the answer (query, beta headers); it may hold secrets.
     `tenant` separates whose answers these are. `hold` asks the driver to keep a stream back until it is accepted.
-    `provider` is the price map's provider name. `key` is the cache key, empty where the call may not be cached.
+    `provider` is the price map's provider name. `at` is when the call came in. `key` is the cache key, empty where the call may not be cached.
     `notes` grows as layers decide.
     """
 
@@ -107,6 +107,7 @@ class Request(Struct, frozen=True):
     control: Control = Control()
     hold: bool = False
     key: str = ""
+    at: int = 0
     notes: list[Decision] = []
 
     def note(self, layer: str, what: str) -> None:

@@ -28,7 +28,7 @@ def test_observe_calls_once_and_sends_the_callers_own_bytes() -> None:
     world = World()
     sent = request()
     reply = serve(sent, policy(), world)
-    assert world.steps == ["Now", "Now", "Call", "Now", "Write"]
+    assert world.steps == ["Now", "Call", "Now", "Write"]
     assert world.calls[0].raw is sent.raw
     assert reply.receipt is not None
     assert reply.receipt.cost == 12 * 150 + 3 * 600  # $0.15 and $0.60 a million tokens

@@ -51,6 +51,7 @@ class Exchange:
         self.sent = sent
         self.request = request
         self.response: Any = None
+        self._read: bytes | None = None
 
     def outgoing(self, request: Request) -> Any:
         return outgoing(self.library, self.sent, request)
@@ -72,7 +73,7 @@ class Exchange:
 
     def reply(self, request: Request, content: bytes) -> Reply:
         """The provider's answer. Raises UpstreamError for any status but 2xx (the HTTP client follows redirects)."""
-        response = self.response
+        response, self._read = self.response, content
         headers = _headers(response)
         if not 200 <= response.status_code < 300:
             wait = retry_after_s(response.headers, self.engine.world.clock.now() / 1e9)
@@ -83,8 +84,12 @@ class Exchange:
         return wire.read_body(request.api, response.status_code, headers, content)
 
     def answer(self, reply: Reply) -> Any:
-        """`reply` in the form the caller asked for."""
+        """`reply` in the form the caller asked for: the provider's own response where that is what it is."""
         api, request = self.request.api, self.request
+        if reply.body is self._read and not request.stream:
+            told = [(name.encode(), value.encode()) for name, value in _told(request, reply)]
+            self.response.headers = self.library.Headers([*self.response.headers.raw, *told])
+            return self.response
         if reply.finish == "error" and not reply.events:  # not an answer of this API: as it came
             return self._response(reply, reply.headers, reply.body)
         if request.stream:
