@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -20,8 +21,10 @@ def private_folder(folder: Path) -> None:
 def private_file(path: Path) -> None:
     """Make `path` an empty file of mode 0600, or give that mode to the file that is there. Raises OSError.
 
-    SQLite gives its -wal and -shm files the mode of the database.
+    SQLite gives its -wal and -shm files the mode of the database. A file that is there is never opened: closing it
+    would drop the locks of every connection this process has to it (sqlite.org/howtocorrupt.html, 2.2).
     """
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     if path.stat().st_mode & 0o777 != 0o600:
         path.chmod(0o600)

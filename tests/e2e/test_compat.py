@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 import costopt
 from costopt.demo.simulator import Simulator
 from costopt.policy import Budget, Cache, Ledger, Policy
+from costopt.world.files import private_file
 from costopt.world.ledger import Fact, Reader
 
 ASK: dict[str, Any] = {
@@ -151,3 +153,16 @@ next(iter(stream))
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert [call.outcome for call in facts(tmp_path)] == ["left"]
+
+
+def test_opening_a_store_again_does_not_drop_the_locks_of_its_first_connection(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    private_file(path)
+    first = sqlite3.connect(path, isolation_level=None)
+    first.execute("CREATE TABLE t (x)")
+    first.execute("BEGIN IMMEDIATE")
+    private_file(path)
+    other = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+    found = subprocess.run([sys.executable, "-c", other], check=False, capture_output=True, timeout=60)
+    first.close()
+    assert b"database is locked" in found.stderr
