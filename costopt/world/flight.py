@@ -67,16 +67,16 @@ class Flight:
         """`Lead` for the first; for the rest a future of the leader's entry, None if the leader failed or cannot
         be waited for."""
         place = _Place.here()
-        future: Future[Entry | None] = Future()
         with self._lock:
             air = self._air.get(key)
             if air is None:
                 return self._take_off(key, place)
-            if not air.place.stuck_for(place):
+            future: Future[Entry | None] = Future()
+            if air.place.stuck_for(place):
+                future.set_result(None)
+            else:
                 air.waiting.append(future)
-                return future
-        future.set_result(None)
-        return future
+            return future
 
     def land(self, lead: Lead, entry: Entry | None) -> None:
         """Answer everybody who waits behind `lead`. A lead that has landed before is ignored."""

@@ -138,6 +138,8 @@ class World:
             return entry
         if effect.near or self.disk is None or now < self._disk_rests_until:
             return None
+        if self.disk.lacks(effect.key):
+            return None
         return Work(partial(self._from_disk, self.disk, effect.key, now))
 
     def _from_disk(self, disk: DiskCache, key: str, now: int) -> Entry | None:

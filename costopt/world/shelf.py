@@ -129,6 +129,10 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
             log.warning("costopt: refused a cache row: %s", error)
             return None
 
+    def holds(self, key: str) -> bool:
+        """Whether there is a row under `key`, live or not: one look into the index."""
+        return bool(self._con.execute("SELECT 1 FROM Cache WHERE key = ? AND raw = 1", (key,)).fetchone())
+
     def put_all(self, rows: Sequence[tuple[str, bytes, int]]) -> None:
         """Store (key, value, expiry in ns since the epoch) in one transaction, then make room."""
         now = time.time()

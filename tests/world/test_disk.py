@@ -297,3 +297,15 @@ def test_a_forked_child_has_its_own_connections(cache):
             os._exit(0 if done else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert body_of(cache, "child") == b"c"
+
+
+def test_what_is_surely_absent_is_known_without_reading_it(folder):
+    cache, other = DiskCache(folder, 10_000_000), DiskCache(folder, 10_000_000)
+    assert not cache.lacks("a"), "unknown before the file was opened"
+    assert cache.get("a", NOW) is None
+    assert cache.lacks("a")
+    other.put_many([("a", entry())])
+    assert not cache.lacks("a"), "another process may have stored it"
+    cache.close()
+    other.close()
+    assert not cache.lacks("a")
