@@ -42,26 +42,20 @@ class Ride(Generic[T]):
         self.send(None)
 
     def send(self, answer: Any) -> None:
-        try:
-            self.effect = self._flow.send(answer)
-        except StopIteration as end:
-            self._end(end)
-        except BaseException:
-            self.done = True
-            raise
+        self._step(self._flow.send, answer)
 
     def throw(self, error: Exception) -> None:
+        self._step(self._flow.throw, error)
+
+    def _step(self, go: Callable[[Any], Effect[Any]], given: Any) -> None:
         try:
-            self.effect = self._flow.throw(error)
+            self.effect = go(given)
         except StopIteration as end:
-            self._end(end)
+            self.result = end.value
+            self.done = True
         except BaseException:
             self.done = True
             raise
-
-    def _end(self, end: StopIteration) -> None:
-        self.result = end.value
-        self.done = True
 
 
 class Opened(Struct, frozen=True):

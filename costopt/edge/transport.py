@@ -6,10 +6,11 @@ front of them. What is not a model call goes through untouched, byte for byte. N
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import cache, partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from costopt import wire
 from costopt.drive import Live, Opened, arun, astream, run, stream
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from costopt.engine import Engine
 
 
-class Edge:
+class Edge(ABC):
     """`inner` is the user's own HTTP client; `on_close` runs after it was closed."""
 
     def __init__(self, library: ModuleType, inner: Any, engine: Engine, on_close: Callable[[], None]) -> None:
@@ -52,8 +53,8 @@ class Edge:
             return self.engine.world.complete(effect.request)
         return self._call(at, effect.request)
 
-    def _call(self, at: Exchange, request: Request) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, at: Exchange, request: Request) -> Any: ...
 
 
 class SyncEdge(Edge):
@@ -129,15 +130,20 @@ class AsyncEdge(Edge):
         self.on_close()
 
 
-class SyncBody:
+C = TypeVar("C")
+
+
+class Body(Generic[C]):
     """The bytes of a live stream. Closing it early tells the flow; a forgotten one does so when collected."""
 
-    def __init__(self, chunks: Generator[bytes], live: Live, response: Any) -> None:
+    def __init__(self, chunks: C, live: Live, response: Any) -> None:
         self._chunks = chunks
         self._live = live
         self._response = response
         live.follow(self)
 
+
+class SyncBody(Body[Generator[bytes]]):
     def __iter__(self) -> Iterator[bytes]:
         return self._chunks
 
@@ -147,15 +153,7 @@ class SyncBody:
         self._response.close()
 
 
-class AsyncBody:
-    """`SyncBody` for asyncio."""
-
-    def __init__(self, chunks: AsyncGenerator[bytes], live: Live, response: Any) -> None:
-        self._chunks = chunks
-        self._live = live
-        self._response = response
-        live.follow(self)
-
+class AsyncBody(Body[AsyncGenerator[bytes]]):
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._chunks
 
