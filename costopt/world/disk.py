@@ -69,10 +69,11 @@ class DiskCache:
     def lacks(self, key: str) -> bool:
         """Whether there surely is nothing under `key`. Looks into the index only and waits for no other thread, so
         an event loop may ask: 10 µs, where handing the question to a thread took over 1 ms."""
-        if self._reader is None or not self._reading.acquire(blocking=False):
+        if not self._reading.acquire(blocking=False):
             return False
         try:
-            return self._reader is not None and not self._reader.holds(key)
+            reader = self._reader
+            return reader is not None and not reader.holds(key)
         except sqlite3.Error:
             return False  # `get` says what is wrong
         finally:
