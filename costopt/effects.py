@@ -69,9 +69,11 @@ class Lead(Struct, frozen=True, weakref=True):
 
 
 class Join(Effect["Lead | Entry | None"], frozen=True):
-    """Single-flight: `Lead` for the first, the leader's entry for the rest, None if the leader failed."""
+    """Single-flight: `Lead` for the first, the leader's entry for the rest, None if the leader failed or took
+    longer than `patience_s`."""
 
     key: str
+    patience_s: float | None = None
     waits: ClassVar[bool] = True
 
 

@@ -104,7 +104,7 @@ def share(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     if not plan.shares(request):
         return (yield from inner(request))
     for _ in range(2):
-        place = yield from Join(request.key)
+        place = yield from Join(request.key, plan.patience(request, (yield from Now())))
         if isinstance(place, Lead):
             return (yield from _lead(plan, request, inner, place))
         if place is not None:

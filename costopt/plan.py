@@ -59,6 +59,13 @@ class Plan:
         wanted = request.key and rules and rules.share and request.control.cache == "on"
         return bool(wanted) and not request.stream
 
+    @staticmethod
+    def patience(request: Request, now: int) -> float | None:
+        """Seconds that the caller of `request` still waits for an answer; None is as long as it takes."""
+        if request.patience_s is None:
+            return None
+        return max(0.0, request.patience_s - (now - request.at) / 1e9)
+
     def admits(self, request: Request, reply: Reply) -> bool:
         assert self.policy.cache is not None
         speaks = request.api in CONVERSATIONS and reply.finish == "stop"

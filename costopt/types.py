@@ -89,8 +89,9 @@ class Request(Struct, frozen=True):
     `raw` is the caller's own bytes as long as nobody edited `body`, else empty. `endpoint` is the upstream URL
     without query. `variant` holds whatever else can change the answer (query, beta headers); it may hold secrets.
     `tenant` separates whose answers these are. `hold` asks the driver to keep a stream back until it is accepted.
-    `provider` is the price map's provider name. `at` is when the call came in. `key` is the cache key, empty where
-    the call may not be cached. `notes` grows as layers decide.
+    `provider` is the price map's provider name. `at` is when the call came in, `patience_s` how long its caller
+    waits for an answer. `key` is the cache key, empty where the call may not be cached. `notes` grows as layers
+    decide.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Request(Struct, frozen=True):
     hold: bool = False
     key: str = ""
     at: int = 0
+    patience_s: float | None = None
     notes: list[Decision] = []
 
     def note(self, layer: str, what: str) -> None:

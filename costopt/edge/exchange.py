@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from costopt import wire
 from costopt.drive import Live, Opened
@@ -26,7 +28,9 @@ def read(engine: Engine, api: Api | None, sent: Any) -> Request | None:
         return None
     head = read_headers(sent.headers.raw)
     shared = engine.shares_tenants
-    return request_of(api, str(sent.url), sent.url.host, head, sent.content, engine.new_id, shared)
+    request = request_of(api, str(sent.url), sent.url.host, head, sent.content, engine.new_id, shared)
+    patience = sent.extensions.get("timeout", {}).get("read")
+    return replace(request, patience_s=patience) if request and patience is not None else request
 
 
 def outgoing(library: Any, sent: Any, request: Request | None = None) -> Any:
@@ -51,6 +55,7 @@ class Exchange:
         self.sent = sent
         self.request = request
         self.response: Any = None
+        self.came = engine.world.clock.now()
         self._read: bytes | None = None
 
     def outgoing(self, request: Request) -> Any:
@@ -89,7 +94,7 @@ class Exchange:
         if reply.body is self._read and not request.stream:
             told = [(name.encode(), value.encode()) for name, value in _told(request, reply)]
             self.response.headers = self.library.Headers([*self.response.headers.raw, *told])
-            return self.response
+            return self._timed(self.response)
         if reply.finish == "error" and not reply.events:  # not an answer of this API: as it came
             return self._response(reply, reply.headers, reply.body)
         if request.stream:
@@ -103,7 +108,12 @@ class Exchange:
         headers.append(
             ("content-length", str(len(content)))
         )  # left to the library, it costs more than all others
-        return self.library.Response(reply.status, headers=headers, content=content)
+        return self._timed(self.library.Response(reply.status, headers=headers, content=content))
+
+    def _timed(self, response: Any) -> Any:
+        """With the time it took: an HTTP client sets that only on responses it reads itself."""
+        response.elapsed = timedelta(microseconds=(self.engine.world.clock.now() - self.came) / 1000)
+        return response
 
     def failed(self, failure: UpstreamError) -> Any:
         """The provider's own error answer. Raises the HTTP library's own exception where there was none.
@@ -117,7 +127,7 @@ class Exchange:
             (name, value) for name, value in reply.headers if name != "x-should-retry" or not self._retries
         ]
         headers += [("x-should-retry", "false")] * self._retries
-        return self.library.Response(reply.status, headers=headers, content=reply.body)
+        return self._timed(self.library.Response(reply.status, headers=headers, content=reply.body))
 
     @property
     def _retries(self) -> bool:

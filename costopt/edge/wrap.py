@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -32,18 +33,18 @@ def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None)
             "(sync, async or Azure), or litellm.completion, acompletion, embedding or aembedding; for other "
             "frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
-    wrapped: C = given.copy(http_client=in_front_of(engine, unwrapped(inner), on_close))
+    wrapped: C = given.copy(http_client=in_front_of(engine, inner, on_close))
     return wrapped
 
 
-def unwrapped(http: Any) -> Any:
-    """The user's own HTTP client, also when `http` is already ours: wrapping twice never runs the pipeline twice."""
-    edge = getattr(http, "_transport", None)
-    return edge.inner if isinstance(edge, Edge) else http
-
-
 def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
-    """An HTTP client that carries `inner`'s settings and sends through our transport, which sends through `inner`."""
+    """An HTTP client with `inner`'s settings that sends through our transport, which uses `inner`'s.
+
+    An `inner` that is ours already is taken off first: wrapping twice never runs the pipeline twice.
+    """
+    edge_before = getattr(inner, "_transport", None)
+    if isinstance(edge_before, Edge):
+        inner, on_close = edge_before.inner, partial(_in_turn, on_close, edge_before.on_close)
     library = library_of(inner)
     assert library is not None
     sync, is_async = transports(library)
@@ -62,6 +63,11 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
         max_redirects=inner.max_redirects,
         trust_env=False,
     )
+
+
+def _in_turn(*steps: Callable[[], None]) -> None:
+    for step in steps:
+        step()
 
 
 def library_of(http: Any) -> ModuleType | None:

@@ -62,7 +62,7 @@ def decode(data: bytes) -> Json:
         return {}
     try:
         return record(msgspec.json.decode(data))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(data)
 
 

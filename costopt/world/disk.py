@@ -170,6 +170,8 @@ class DiskCache:
 
 def _corrupt(error: Exception) -> bool:
     """Whether the database itself is at fault, not the disk or a lock. SQLITE_ERROR: not a schema of ours."""
+    while isinstance(error.__context__, sqlite3.Error):  # the first one tells; later ones come of cleaning up
+        error = error.__context__
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in (
         sqlite3.SQLITE_CORRUPT,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from costopt.world.ledger import Ledger
 from costopt.world.limiter import Limiter
 from costopt.world.memory import MemoryCache
 from costopt.world.upstream import complete
+from costopt.world.waiting import give
 from costopt.world.wallet import Wallet
 from costopt.world.writer import Sink, Writer
 
@@ -56,7 +57,7 @@ class World:
             ask.Sleep: lambda e: self.clock.after(e.seconds),
             ask.Lookup: self._lookup,
             ask.Store: self._store,
-            ask.Join: lambda e: self.flight.join(e.key),
+            ask.Join: self._join,
             ask.Land: lambda e: self.flight.land(e.lead, e.entry),
             ask.Gather: lambda e: self.gatherer.gather(e.bucket, e.request, e.size, e.max_size, e.max_wait_s),
             ask.Scatter: lambda e: self.gatherer.scatter(e.head, e.parts),
@@ -130,6 +131,14 @@ class World:
         if "executor" in self.__dict__:
             self.executor.shutdown()
         self.clock.close()
+
+    def _join(self, effect: ask.Join) -> ask.Lead | Future[Entry | None]:
+        place = self.flight.join(effect.key)
+        if isinstance(place, Future) and effect.patience_s is not None:
+            due = self.clock.mono() + int(effect.patience_s * 1e9)
+            timer = self.clock.call_at(due, partial(give, place, None))
+            place.add_done_callback(lambda _: timer.cancel())
+        return place
 
     def _lookup(self, effect: ask.Lookup) -> Entry | Work[Entry | None] | None:
         now = self.clock.now()

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,33 @@ def test_opening_a_store_again_does_not_drop_the_locks_of_its_first_connection(t
     found = subprocess.run([sys.executable, "-c", other], check=False, capture_output=True, timeout=60)
     first.close()
     assert b"database is locked" in found.stderr
+
+
+def test_a_follower_waits_no_longer_than_its_own_timeout(provider: Simulator, tmp_path: Path) -> None:
+    """The leader hangs; whoever waits for the same answer goes alone once his own time is up."""
+    provider.hang()
+    with (
+        costopt.Optimizer(Policy(cache=Cache()), ledger=tmp_path) as optimizer,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        with optimizer.wrap(sdk(provider)) as client:
+            patient = client.with_options(timeout=3, max_retries=0)
+            leader = pool.submit(patient.chat.completions.create, **ASK)
+            while not provider.calls:
+                pass
+            answer = client.with_options(timeout=0.2).chat.completions.create(**ASK)
+            assert answer.choices[0].message.content
+            assert not leader.done()
+            assert leader.exception() is not None
+    assert provider.calls == 2
+
+
+def test_elapsed_is_there_as_it_is_without_us(provider: Simulator, tmp_path: Path) -> None:
+    with costopt.Optimizer(Policy(cache=Cache()), ledger=tmp_path) as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        for _ in range(2):
+            assert client.chat.completions.with_raw_response.create(**ASK).elapsed.total_seconds() >= 0
+        provider.fail(400)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(**ASK, seed=1)
+        assert caught.value.response.elapsed.total_seconds() >= 0

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from costopt import wire
@@ -175,6 +175,7 @@ def test_streams(api: Api, bodies: list[dict[str, Any]], junk: bytes) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
+@example(body=b'"\x80"')
 @given(body=st.one_of(st.binary(max_size=40), st.sampled_from([b"", b"[]", b"null", b"{", b"[" * 99_999])))
 def test_what_is_no_json_object_is_an_error(api: Api, body: bytes) -> None:
     reply = wire.read_body(api, 200, (), body)
