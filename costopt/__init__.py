@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from costopt.errors import (
         BudgetExceeded,
+        BudgetUnavailable,
         Closed,
         CostoptError,
+        InvalidControl,
         LedgerError,
         LimitExceeded,
         NoModel,
@@ -38,8 +40,10 @@ _HOMES = {
 } | dict.fromkeys(
     (
         "BudgetExceeded",
+        "BudgetUnavailable",
         "Closed",
         "CostoptError",
+        "InvalidControl",
         "LedgerError",
         "LimitExceeded",
         "NoModel",
@@ -54,8 +58,10 @@ _HOMES = {
 
 __all__ = [
     "BudgetExceeded",
+    "BudgetUnavailable",
     "Closed",
     "CostoptError",
+    "InvalidControl",
     "LedgerError",
     "LimitExceeded",
     "NoModel",

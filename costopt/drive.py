@@ -86,7 +86,9 @@ class Live:
         return chunk
 
     def finish(self, failure: Exception | None = None) -> None:
-        """Tell the flow how the stream ended; the caller drives what the flow asks next."""
+        """Tell the flow how the stream ended, unless it has heard; the caller drives what the flow asks next."""
+        if self.ended:
+            return
         self.ended = True
         reply, complete = self._read()
         if failure is None and complete:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakSet
 
 from costopt.errors import Closed
 from costopt.flow import Handler, compose
@@ -20,6 +21,7 @@ from costopt.world.pricemap import load as load_prices
 from costopt.world.tokenizers import counter
 
 if TYPE_CHECKING:
+    from costopt.drive import Live
     from costopt.effects import Flow
     from costopt.types import Reply, Request
 
@@ -45,12 +47,17 @@ class Engine:
         self._closed = False
         self._salt = int.from_bytes(os.urandom(4))
         self._calls = count()
+        self._streams: WeakSet[Live] = WeakSet()
 
     def flow(self, request: Request) -> Flow[Reply]:
         """The pipeline for one request, ready to be driven."""
         if self._watcher is not None:
             self._reload(self._watcher)
         return self._handler(request)
+
+    def watch(self, live: Live) -> None:
+        """Remember a stream under way, to settle it should it still be open at `close`."""
+        self._streams.add(live)
 
     def check_open(self) -> None:
         """Raises Closed."""
@@ -71,9 +78,12 @@ class Engine:
         self.world.writer.flush()
 
     def close(self) -> None:
-        """Write what waits and release everything; calls through wrapped clients raise Closed from here on."""
+        """Settle open streams, write what waits and release everything. Calls through wrapped clients raise Closed
+        from here on; a stream may be read on, but counts as left."""
         if not self._closed:
             self._closed = True
+            for live in list(self._streams):
+                live.leave()
             self.world.close()
 
     def _compose(self, policy: Policy) -> Handler:

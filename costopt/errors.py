@@ -8,6 +8,8 @@
     └── Refused                a call was not made, on purpose, before any money was spent
         ├── BudgetExceeded     a budget has no room for it
         ├── UnknownPrice       a budget applies and the model has no known price
+        ├── BudgetUnavailable  a budget applies and the file that keeps it cannot be used
+        ├── InvalidControl     an `x-costopt-*` header that means nothing
         ├── LimitExceeded      it could never fit, or would wait longer than allowed
         ├── PromptTooLong      it does not fit the token budget even after trimming
         └── NoModel            no model of the ladder can serve it
@@ -79,6 +81,14 @@ class BudgetExceeded(Refused):
 
 class UnknownPrice(Refused):
     """A budget applies to a model whose price is unknown."""
+
+
+class BudgetUnavailable(Refused):
+    """A budget applies and the file that keeps it cannot be used, so nobody can say what is left."""
+
+
+class InvalidControl(Refused):
+    """An `x-costopt-*` request header with a value that means nothing."""
 
 
 class LimitExceeded(Refused):

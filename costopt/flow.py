@@ -211,7 +211,12 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         reply = yield from inner(request)
         spent = plan.cost(reply)
         return reply
-    except (Interrupted, UpstreamError) as failure:
+    except (
+        Interrupted
+    ) as left:  # nobody knows how much the provider went on to say: a budget takes the worst case
+        spent = hold.nano if left.partial else 0
+        raise
+    except UpstreamError as failure:
         spent = plan.cost(failure.partial)
         raise
     finally:

@@ -14,10 +14,15 @@ def current() -> Mapping[str, str]:
     return _current.get()
 
 
+def _text(value: object) -> str:
+    """As text that can be written down: halves of surrogate pairs become `?`."""
+    return str(value).encode(errors="replace").decode()
+
+
 @contextmanager
 def tags(**named: str) -> Generator[None]:
     """Add tags to all calls inside the block; inner blocks and per-call tags win. Values become strings."""
-    token = _current.set({**_current.get(), **{name: str(value) for name, value in named.items()}})
+    token = _current.set({**_current.get(), **{name: _text(value) for name, value in named.items()}})
     try:
         yield
     finally:

@@ -134,6 +134,7 @@ class Exchange:
         return self.engine.policy.retry.attempts > 1
 
     def live(self, live: Live, body: Any) -> Any:
+        self.engine.watch(live)
         ours = (("x-costopt-call", self.request.id), ("x-costopt-cache", "miss"))
         return self.library.Response(live.opened.status, headers=[*live.opened.headers, *ours], stream=body)
 

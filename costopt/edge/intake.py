@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from costopt.errors import InvalidControl
 from costopt.tagging import current
 from costopt.types import Api, Control, Request
 
@@ -87,6 +89,9 @@ def request_of(
 ) -> Request | None:
     """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched."""
     body = _json_object(content)
+    control = control_of(head.asked)
+    if body is None:
+        body, control = _leniently(content), Control("off")
     if body is None:
         return None
     model = body.get("model")
@@ -106,7 +111,7 @@ def request_of(
         tenant="" if shared else f"tag:{tags['tenant']}" if "tenant" in tags else head.tenant,
         variant=f"{head.variant}\n?{query}" if query else head.variant,
         tags=tags,
-        control=control_of(head.asked),
+        control=control,
         notes=[],
     )
 
@@ -115,6 +120,16 @@ def _json_object(content: bytes) -> dict[str, Any] | None:
     try:
         body: Any = msgspec.json.decode(content)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType] - why: any JSON object
+
+
+def _leniently(content: bytes) -> dict[str, Any] | None:
+    """NaN, a byte-order mark: providers may take what strict JSON forbids, and then they bill for it. Never cached:
+    a canonical form, and so a key, is for JSON only."""
+    try:
+        body: Any = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None  # pyright: ignore[reportUnknownVariableType] - why: any JSON object
 
@@ -128,17 +143,28 @@ def provider_of(host: str, api: Api) -> str:
 
 def parse_tags(value: bytes) -> dict[str, str]:
     """`agent=planner,user=42`; what has no `=` is left out."""
-    pairs = (part.partition("=") for part in value.decode("latin-1").split(",") if "=" in part)
+    pairs = (part.partition("=") for part in value.decode(errors="replace").split(",") if "=" in part)
     return {name.strip(): text.strip() for name, _, text in pairs if name.strip()}
 
 
+_CACHE = {
+    "on": Control(),
+    "off": Control("off"),
+    "no-store": Control("off"),
+    "refresh": Control("refresh"),
+    "no-cache": Control("refresh"),
+}
+
+
 def control_of(asked: Mapping[bytes, bytes]) -> Control:
+    """What the caller asked of us. Raises InvalidControl."""
     if not asked:
         return Control()
-    cache = asked.get(b"cache", b"on").strip().lower()
-    if cache in (b"off", b"no-store"):
-        return Control("off")
-    return Control("refresh") if cache in (b"refresh", b"no-cache") else Control()
+    value = asked.get(b"cache", b"on").decode(errors="replace").strip().lower()
+    control = _CACHE.get(value)
+    if control is None:
+        raise InvalidControl(f"x-costopt-cache: {value[:40]!r} means nothing: write on, off or refresh")
+    return control
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:

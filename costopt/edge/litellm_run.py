@@ -105,6 +105,7 @@ class _Run:
         tap = self.tap
         assert tap is not None
         tap.live = live
+        self.edge.engine.watch(live)
         known = dict(getattr(tap.source, "_hidden_params", {}))
 
         def shown() -> dict[str, Any]:

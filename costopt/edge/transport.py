@@ -46,6 +46,12 @@ class Edge(ABC):
             raise as_sdk_error(closed, api or "chat") from None
         return api
 
+    def _read(self, api: Api | None, sent: Any) -> Request | None:
+        try:
+            return exchange.read(self.engine, api, sent)
+        except Refused as refusal:
+            raise as_sdk_error(refusal, api or "chat") from None
+
     def _perform(self, at: Exchange, effect: Effect[Any]) -> Any:
         if type(effect) is not Call:
             return self.engine.world.perform(effect)
@@ -64,7 +70,7 @@ class SyncEdge(Edge):
         api = self._api(sent)
         if api is not None:
             sent.read()
-        request = exchange.read(self.engine, api, sent)
+        request = self._read(api, sent)
         if request is None:
             return self._transport(sent).handle_request(exchange.outgoing(self.library, sent))
         at = Exchange(self.engine, self.library, sent, request)
@@ -100,7 +106,7 @@ class AsyncEdge(Edge):
         api = self._api(sent)
         if api is not None:
             await sent.aread()
-        request = exchange.read(self.engine, api, sent)
+        request = self._read(api, sent)
         if request is None:
             return await self._transport(sent).handle_async_request(exchange.outgoing(self.library, sent))
         at = Exchange(self.engine, self.library, sent, request)

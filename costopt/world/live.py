@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from costopt import effects as ask
 from costopt.effects import Effect, Work
-from costopt.errors import Closed, LedgerError
+from costopt.errors import BudgetUnavailable, Closed, LedgerError
 from costopt.policy import Policy
 from costopt.types import Entry, Reply, Request
 from costopt.world.clock import Clock
@@ -182,8 +182,14 @@ class World:
             self._off("the ledger of a call that outlived its Optimizer", closed)
 
     def _reserve(self, effect: ask.Reserve) -> Work[ask.Hold]:
-        now = self.clock.now()
-        return Work(partial(self.wallet.reserve, effect.call, effect.claims, effect.nano, now))
+        return Work(partial(self._set_aside, effect, self.clock.now()))
+
+    def _set_aside(self, effect: ask.Reserve, now: int) -> ask.Hold:
+        try:
+            return self.wallet.reserve(effect.call, effect.claims, effect.nano, now)
+        except StoreUnavailable as trouble:
+            mend = "mend or remove that file, or take budgets out of the policy"
+            raise BudgetUnavailable(f"{trouble}: {mend}") from trouble
 
     def _off(self, what: str, trouble: StoreUnavailable | Closed) -> None:
         if self.policy.strict:

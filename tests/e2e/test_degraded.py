@@ -13,7 +13,7 @@ import pytest
 
 import costopt
 from costopt.demo.simulator import Simulator
-from costopt.policy import Cache, Policy
+from costopt.policy import Budget, Cache, Policy
 from costopt.world.ledger import Reader
 
 ASK: dict[str, Any] = {
@@ -194,3 +194,64 @@ def test_a_policy_with_a_typo_names_line_key_and_mend(tmp_path: Path) -> None:
     path.write_text("version: 1\ncache:\n  tll: 7d\n")
     with pytest.raises(costopt.PolicyError, match=r"policy\.yaml:3.*tll.*ttl"):
         costopt.Optimizer(path)
+
+
+@pytest.mark.parametrize("how", ["garbage", "folder"])
+def test_a_budget_that_cannot_be_read_refuses_with_one_typed_error(
+    provider: Simulator, tmp_path: Path, how: str
+) -> None:
+    path = tmp_path / "budgets.sqlite3"
+    path.mkdir() if how == "folder" else path.write_bytes(b"garbage" * 1000)
+    with costopt.Optimizer(Policy(budgets=(Budget(10**9, "day"),)), ledger=tmp_path) as optimizer:
+        with pytest.raises(costopt.BudgetUnavailable, match=r"budgets\.sqlite3"):
+            optimizer.wrap(sdk(provider, max_retries=2)).chat.completions.create(**ASK)
+    assert provider.calls == 0
+
+
+def test_a_header_that_means_nothing_is_refused(provider: Simulator, tmp_path: Path) -> None:
+    with costopt.Optimizer(CACHING, ledger=tmp_path) as optimizer:
+        with pytest.raises(costopt.InvalidControl, match="on, off or refresh"):
+            optimizer.wrap(sdk(provider)).chat.completions.create(
+                **ASK, extra_headers={"x-costopt-cache": "bypass"}
+            )
+    assert provider.calls == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b'\xef\xbb\xbf{"model": "gpt-4o-mini"}', b'{"model": "gpt-4o-mini", "x": NaN}']
+)
+def test_what_strict_json_forbids_is_counted_all_the_same(
+    provider: Simulator, tmp_path: Path, content: bytes
+) -> None:
+    with costopt.Optimizer(Policy(budgets=(Budget(1, "day"),)), ledger=tmp_path) as optimizer:
+        with pytest.raises(costopt.BudgetExceeded):
+            optimizer.http_client().post(f"{provider.base_url}/chat/completions", content=content)
+    assert provider.calls == 0
+
+
+def test_a_tag_that_is_no_text_is_written_as_text(provider: Simulator, tmp_path: Path) -> None:
+    with costopt.Optimizer("observe", ledger=tmp_path) as optimizer, costopt.tags(user="half \ud83d"):
+        optimizer.wrap(sdk(provider)).chat.completions.create(**ASK)
+    assert outcomes(tmp_path) == ["ok"]
+
+
+def test_a_stream_open_at_close_is_recorded_as_left_and_can_be_read_on(
+    provider: Simulator, tmp_path: Path
+) -> None:
+    with costopt.Optimizer("observe", ledger=tmp_path) as optimizer:
+        chunks = iter(optimizer.wrap(sdk(provider)).chat.completions.create(**ASK, stream=True))
+        next(chunks)
+    assert len(list(chunks)) > 0
+    assert outcomes(tmp_path) == ["left"]
+
+
+def test_a_stream_that_is_left_takes_the_worst_case_from_the_budget(
+    provider: Simulator, tmp_path: Path
+) -> None:
+    """The provider may have said all of it before it noticed."""
+    with costopt.Optimizer(Policy(budgets=(Budget(10_000_000, "total"),)), ledger=tmp_path) as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        with pytest.raises(costopt.BudgetExceeded):
+            for _ in range(2):
+                client.chat.completions.create(**ASK, stream=True).close()
+    assert provider.calls == 1

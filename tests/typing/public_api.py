@@ -38,6 +38,8 @@ def tags_and_errors() -> None:
         pass
     errors: list[type[costopt.CostoptError]] = [
         costopt.BudgetExceeded,
+        costopt.BudgetUnavailable,
+        costopt.InvalidControl,
         costopt.Closed,
         costopt.LedgerError,
         costopt.LimitExceeded,
