@@ -20,7 +20,7 @@ from benchmarks.figure import Report
 from benchmarks.material import LIBRARY, MODEL, optimizer
 from costopt.world.ledger import Reader
 
-CALLS, WAVES = 10_000, 4
+CALLS, WAVES = 10_000, 3
 SERVER = r"""
 import asyncio, sys
 BODY = sys.argv[1].encode()

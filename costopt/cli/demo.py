@@ -67,6 +67,7 @@ def document(result: DemoResult) -> dict[str, Any]:
         "plain": msgspec.structs.asdict(result.plain),
         "wrapped": msgspec.structs.asdict(result.wrapped),
         "saved_by_lever": levers,
+        "interplay": result.interplay,
         "saved": result.saved,
         "ledger": str(result.ledger),
         "price_revision": _revision(result),

@@ -81,13 +81,14 @@ def _print(report: Report) -> None:
 
 
 def _columns(unpriced: bool) -> list[Column]:
-    names = ["calls", "hits", "errors", *(["unpriced"] if unpriced else []), "prompt", "cached", "output"]
-    return [*map(Column, names), Column("cost"), Column("saved"), Column("saved, assumed")]
+    counts = ["calls", "hits", "errors", *(["unpriced"] if unpriced else [])]
+    tokens = [Column(name, spare=True) for name in ("output", "prompt", "cached")]
+    return [*map(Column, counts), *tokens, Column("cost"), Column("saved"), Column("assumed")]
 
 
 def _cells(row: Row, digits: int, unpriced: bool) -> list[str]:
     counts = [row.calls, row.hits, row.errors, *([row.unpriced] if unpriced else [])]
-    counts += [row.prompt, row.cached, row.output]
+    counts += [row.output, row.prompt, row.cached]
     cost = dollars(0 if row.cost is None and not row.unpriced else row.cost, digits)
     saved = (dollars(nano, digits, signed=True) for nano in (row.saved, row.saved_assumed))
     return [*(f"{count:,}" for count in counts), cost, *saved]

@@ -13,8 +13,11 @@ SCHEMA = 1
 
 
 class Column(Struct, frozen=True):
+    """A column; a `spare` one is left out where the terminal is too narrow for all."""
+
     title: str
     right: bool = True
+    spare: bool = False
 
 
 def on_terminal() -> bool:
@@ -76,6 +79,8 @@ def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    columns, rows = _fitting(columns, rows, console.width)
     drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         drawn.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
@@ -84,4 +89,16 @@ def _rich_table(columns: Sequence[Column], rows: Sequence[Sequence[str]], footer
         if footer and last:
             drawn.add_section()
         drawn.add_row(*(Text(cell) for cell in row), style="bold" if footer and last else None)
-    Console().print(drawn)
+    console.print(drawn)
+
+
+def _fitting(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> tuple[list[Column], list[list[str]]]:
+    """Without spare columns, the last first, until the rest fits `width`."""
+    kept = list(range(len(columns)))
+    wide = [max(len(row[at]) for row in [[c.title for c in columns], *rows]) for at in kept]
+    for at in reversed(range(len(columns))):
+        if sum(wide[index] + 2 for index in kept) > width and columns[at].spare:
+            kept.remove(at)
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]

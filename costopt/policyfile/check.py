@@ -10,6 +10,19 @@ from costopt.policyfile.block import Values
 from costopt.policyfile.kinds import suggest
 from costopt.policyfile.tree import Log, Node
 
+#: The providers a client's base URL is known for; see `edge.intake`.
+_KNOWN = (
+    "anthropic",
+    "azure",
+    "deepseek",
+    "fireworks_ai",
+    "gemini",
+    "groq",
+    "mistral",
+    "openai",
+    "openrouter",
+)
+PROVIDERS = frozenset((*_KNOWN, "together_ai", "xai"))
 #: Tells whether a model has a price: a test, or the names themselves.
 Known: TypeAlias = Callable[[str], bool] | Collection[str]
 
@@ -42,6 +55,8 @@ class Parts:
 
 def check(parts: Parts, known: Known | None, names: Collection[str]) -> None:
     _twice(parts)
+    if parts.readable("limits", "models"):
+        _limits(parts)
     if parts.readable("models"):
         _ladder(parts)
         _tasks(parts)
@@ -64,6 +79,15 @@ def _repeated(parts: Parts, block: str, key: str, names: list[Any]) -> None:
         first = names.index(name)
         if first < number:
             parts.add((block, number, key), f"says the same as {block}[{first}]", "keep one of the two")
+
+
+def _limits(parts: Parts) -> None:
+    """A limit without `models:` is for a provider; a name that is none would limit nothing."""
+    providers = PROVIDERS | {model.name.partition("/")[0] for model in parts.models}
+    for number, limit in enumerate(parts.limits):
+        if not limit.models and limit.group not in providers:
+            hint = f"write a provider ({', '.join(sorted(providers))}), or say which models: the group holds"
+            parts.add(("limits", number, "group"), f"no provider is called {limit.group}", hint)
 
 
 def _ladder(parts: Parts) -> None:

@@ -190,8 +190,19 @@ def suggest(word: str, valid: Iterable[str]) -> str:
     import difflib
 
     words = list(valid)
-    near = difflib.get_close_matches(word, words, 1, 0.5)
-    return f"write {near[0]}" if near else f"write {said(words)}"
+    near = difflib.get_close_matches(word, words, 3, 0.5)
+    nearest = min(near, key=lambda each: _slips(word, each), default="")
+    return f"write {nearest}" if nearest else f"write {said(words)}"
+
+
+def _slips(word: str, other: str) -> int:
+    """Letters to add, drop or change on the way from `word` to `other` (Levenshtein distance)."""
+    row = list(range(len(other) + 1))
+    for number, letter in enumerate(word, 1):
+        before, row = row, [number]
+        for at, wanted in enumerate(other):
+            row.append(min(before[at] + (letter != wanted), before[at + 1] + 1, row[at] + 1))
+    return row[-1]
 
 
 def said(words: Iterable[str]) -> str:

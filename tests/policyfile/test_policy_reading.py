@@ -482,3 +482,9 @@ def test_a_clock_set_back_does_not_stop_the_watch(reload: Reload) -> None:
 def test_a_file_wrong_from_the_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read"):
         Watcher(tmp_path / "none.yaml")
+
+
+def test_a_limit_for_a_provider_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(PolicyError, match=r"limits\[0\].group.*opnai.*openai"):
+        parse("version: 1\nlimits: [{group: opnai, requests: 5/min}]\n")
+    assert parse('version: 1\nlimits: [{group: mine, requests: 5/min, models: ["openai/*"]}]\n').limits

@@ -13,8 +13,8 @@ from costopt.world.ledger.parts import encode
 RAW, ZSTD, WITHHELD = 0, 1, 2
 Origin: TypeAlias = tuple[str, str, str, str, str, str, str, str]
 
-#: Numbers remembered so that a conversation's history costs no query; about 10 MB.
-REMEMBERED = 65_536
+#: Numbers remembered so that a conversation's history costs no query; a few MB.
+REMEMBERED = 16_384
 
 _PART = "INSERT INTO parts(hash, size, codec, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
 _ORIGIN = (
