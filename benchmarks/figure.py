@@ -65,35 +65,45 @@ class Report:
 
 @dataclass
 class Pairs:
-    """Microseconds of single calls, `floor` and `ours` in turn, so that the machine's moods hit both alike."""
+    """Microseconds a call in blocks of calls, `floor` and `ours` in turn, so that the machine's moods hit both.
 
-    floor: list[float]
-    ours: list[float]
+    Blocks, because a program calls through one client again and again; changing client at each call would measure how
+    two code paths push each other out of the processor's caches.
+    """
+
+    floor: list[list[float]]
+    ours: list[list[float]]
 
     @property
     def base(self) -> float:
-        return statistics.median(self.floor)
+        return statistics.median(map(statistics.median, self.floor))
 
     @property
     def more(self) -> float:
-        """How much more the typical call of ours takes: the median of the differences pair by pair."""
-        return statistics.median(ours - floor for floor, ours in zip(self.floor, self.ours, strict=True))
+        """How much more the typical call of ours takes: the median of the differences block by block."""
+        blocks = zip(self.floor, self.ours, strict=True)
+        return statistics.median(statistics.median(ours) - statistics.median(floor) for floor, ours in blocks)
 
     @property
     def more_mean(self) -> float:
         """The same on average: what runs in the background in between is in it."""
-        return statistics.fmean(self.ours) - statistics.fmean(self.floor)
+        return statistics.fmean(map(statistics.fmean, self.ours)) - statistics.fmean(
+            map(statistics.fmean, self.floor)
+        )
 
 
-def paired(
-    floor: Callable[[], Any], ours: Callable[[], Any], *, pairs: int = 1500, warm_up: int = 100
-) -> Pairs:
+def paired(floor: Callable[[], Any], ours: Callable[[], Any], *, blocks: int = 40, calls: int = 50) -> Pairs:
     taken = Pairs([], [])
-    gc.collect()
-    for number in range(warm_up + pairs):
+    for number in range(blocks + 2):
         for kept, call in ((taken.floor, floor), (taken.ours, ours)):
-            started = time.perf_counter()
-            call()
-            if number >= warm_up:
-                kept.append((time.perf_counter() - started) * 1e6)
+            gc.collect()
+            block = [_timed(call) for _ in range(calls)]
+            if number >= 2:  # the first two warm up
+                kept.append(block)
     return taken
+
+
+def _timed(call: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1e6

@@ -31,7 +31,7 @@ from costopt.world.ledger import Ledger
 from costopt.world.limiter import Limiter
 from costopt.world.memory import MemoryCache
 from costopt.world.upstream import complete
-from costopt.world.waiting import give
+from costopt.world.waiting import give, on_event_loop
 from costopt.world.wallet import Wallet
 from costopt.world.writer import Sink, Writer
 
@@ -147,7 +147,7 @@ class World:
             return entry
         if effect.near or self.disk is None or now < self._disk_rests_until:
             return None
-        if self.disk.lacks(effect.key):
+        if on_event_loop() and self.disk.lacks(effect.key):
             return None
         return Work(partial(self._from_disk, self.disk, effect.key, now))
 

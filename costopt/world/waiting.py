@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import weakref
 from collections.abc import Callable
@@ -25,6 +26,15 @@ def claim(future: Future[T]) -> bool:
     Runs no callback, so it may be called under a lock where `set_result` may not.
     """
     return not future.done() and future.set_running_or_notify_cancel()
+
+
+def on_event_loop() -> bool:
+    """Whether this code runs on an event loop, which must not block."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def after_fork(method: Callable[[], None]) -> None:
