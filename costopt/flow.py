@@ -51,6 +51,7 @@ from costopt.effects import (
 )
 from costopt.errors import BudgetExceeded, Interrupted, Refused, UnknownPrice, UpstreamError
 from costopt.plan import Plan
+from costopt.policy import Policy
 from costopt.types import Entry, Outcome, Record, Reply, Request
 
 Handler: TypeAlias = Callable[[Request], Flow[Reply]]
@@ -284,15 +285,26 @@ def call(plan: Plan, request: Request) -> Flow[Reply]:
     return plan.priced(request, reply)
 
 
-#: Outermost first. The order is code; a policy turns layers on and tunes them.
-PIPELINE: tuple[Layer, ...] = (record, cache, share, route, trim, gather, budget, retry, limit)
+#: Outermost first, each with what in a policy it is for. The order is code; a policy turns layers on and tunes them.
+PIPELINE: tuple[tuple[Layer, Callable[[Policy], object]], ...] = (
+    (record, lambda policy: True),
+    (cache, lambda policy: policy.cache),
+    (share, lambda policy: policy.cache and policy.cache.share),
+    (route, lambda policy: policy.route or policy.budgets),
+    (trim, lambda policy: policy.trim),
+    (gather, lambda policy: policy.batch.max_size > 1),
+    (budget, lambda policy: policy.budgets),
+    (retry, lambda policy: policy.retry.attempts > 1),
+    (limit, lambda policy: policy.limits),
+)
 
 
-def compose(plan: Plan, layers: Sequence[Layer] = PIPELINE) -> Handler:
-    """The whole pipeline as one handler for `plan`."""
+def compose(plan: Plan) -> Handler:
+    """The whole pipeline as one handler for `plan`; layers its policy has no use for are left out."""
 
     def around(inner: Handler, layer: Layer) -> Handler:
         return lambda request: layer(plan, request, inner)
 
+    wanted = [layer for layer, use in PIPELINE if use(plan.policy)]
     core: Handler = partial(call, plan)
-    return reduce(around, reversed(layers), core)
+    return reduce(around, reversed(wanted), core)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from scripted import MODEL, World, answer, request, serve
 
 from costopt import effects as ask
 from costopt import wire
+from costopt.decide import keys
 from costopt.errors import BudgetExceeded, NoModel, PromptTooLong, UnknownPrice, UpstreamError
 from costopt.policy import Batch, Budget, Cache, Cascade, Limit, Model, Policy, Retry, Route, Trim
 from costopt.types import Control, Reply, Request
@@ -346,3 +348,11 @@ def test_usage_the_provider_did_not_send_is_counted_and_says_so() -> None:
     assert reply.receipt.usage.output == 1
     assert reply.receipt.cost is not None
     assert reply.receipt.model == MODEL
+
+
+@pytest.mark.parametrize("size", [0, 1, 2000, 2047, 2048, 5000, 131_072, 131_073, 300_000])
+def test_a_key_is_the_sha256_of_canonical_json_at_any_size(size: int) -> None:
+    sent = request("x" * size)
+    parts = (keys.VERSION, sent.tenant, sent.api, sent.endpoint, sent.variant, sent.model, sent.body)
+    canonical = msgspec.json.encode(parts, order="sorted")
+    assert keys.key(sent) == sha256(canonical).hexdigest()
