@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TypeAlias
 
 from costopt.policy import Budget, Cache, Ledger, Limit, Policy, Route
@@ -78,12 +79,25 @@ def _models(policy: Policy, prices: Prices | None) -> Iterator[str]:
     if not policy.models:
         return
     names = [_model(policy, model.name, model.tier, prices) for model in policy.models]
-    yield f"Choose from {len(names)} models, cheapest first: {'; '.join(names)}."
+    yield f"Choose from {len(names)} models, weakest first: {'; '.join(names)}."
+    yield from _dearer(policy, prices)
+
+
+def _dearer(policy: Policy, prices: Prices | None) -> Iterator[str]:
+    """A ladder goes up in strength, and so in price; a dearer model below a cheaper one is never chosen."""
+    known = [(model.name, price) for model in policy.models if (price := _price(policy, model.name, prices))]
+    for (below, dear), (above, cheap) in pairwise(known):
+        if sum(dear) > sum(cheap):
+            yield f"Note: {below} costs more than {above}, which stands above it, so it is not chosen."
+
+
+def _price(policy: Policy, name: str, prices: Prices | None) -> tuple[Nano, Nano] | None:
+    own = policy.prices.get(name)
+    return (own.input, own.output) if own else prices(name) if prices else None
 
 
 def _model(policy: Policy, name: str, tier: str, prices: Prices | None) -> str:
-    own = policy.prices.get(name)
-    price = (own.input, own.output) if own else prices(name) if prices else None
+    price = _price(policy, name, prices)
     words = [tier] * bool(tier)
     if price:
         words.append(f"{say_money(price[0])} in and {say_money(price[1])} out per million tokens")

@@ -25,7 +25,7 @@ from costopt.policy import (
     Route,
     Trim,
 )
-from costopt.policyfile import Watcher, load, parse, presets
+from costopt.policyfile import Watcher, explain, load, parse, presets
 
 EVERYTHING = """
 version: 1
@@ -488,3 +488,12 @@ def test_a_limit_for_a_provider_that_does_not_exist_is_refused() -> None:
     with pytest.raises(PolicyError, match=r"limits\[0\].group.*opnai.*openai"):
         parse("version: 1\nlimits: [{group: opnai, requests: 5/min}]\n")
     assert parse('version: 1\nlimits: [{group: mine, requests: 5/min, models: ["openai/*"]}]\n').limits
+
+
+def test_a_ladder_in_the_wrong_order_is_pointed_out() -> None:
+    ladder = "models: [{name: openai/gpt-4o}, {name: openai/gpt-4o-mini}]"
+    lines = explain(parse(f"version: 1\nroute: {{}}\n{ladder}\n"), {"openai/gpt-4o": (25, 100)}.get)
+    assert not any("costs more" in line for line in lines), "one price is unknown"
+    prices = {"openai/gpt-4o": (25, 100), "openai/gpt-4o-mini": (1, 6)}
+    lines = explain(parse(f"version: 1\nroute: {{}}\n{ladder}\n"), prices.get)
+    assert any("gpt-4o costs more than openai/gpt-4o-mini" in line for line in lines)
