@@ -36,6 +36,9 @@ def load(
         log = Log("<mapping>")
         root = from_mapping(source)
         return _policy(root, log, name="custom", source="", known=known, names=names)
+    if source is not None and not isinstance(source, str | Path):  # pyright: ignore[reportUnnecessaryIsInstance] - why: users are not all typed
+        kind = type(source).__name__
+        raise PolicyError(f"a policy is a preset's name, a file, a mapping or a Policy, not {kind}")
     path = _locate(DEFAULT if source is None else source)
     return parse(read_text(path), str(path), known=known, names=names)
 

@@ -497,3 +497,8 @@ def test_a_ladder_in_the_wrong_order_is_pointed_out() -> None:
     prices = {"openai/gpt-4o": (25, 100), "openai/gpt-4o-mini": (1, 6)}
     lines = explain(parse(f"version: 1\nroute: {{}}\n{ladder}\n"), prices.get)
     assert any("gpt-4o costs more than openai/gpt-4o-mini" in line for line in lines)
+
+
+def test_what_is_no_policy_at_all_is_refused() -> None:
+    with pytest.raises(PolicyError, match="not int"):
+        load(5)  # type: ignore[arg-type]
