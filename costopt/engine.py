@@ -92,9 +92,9 @@ class Engine:
 
     def _reload(self, watcher: Watcher) -> None:
         policy = watcher.current(self.world.clock.now())
-        if policy is not self.policy and policy != self.policy:
+        if policy is not self.policy:
+            self.policy = self.world.policy = policy
             self._handler = self._compose(policy)
-        self.policy = policy
 
 
 def _folder(policy: Policy, ledger: str | Path | None) -> Path | None:

@@ -250,6 +250,20 @@ def test_a_policy_file_is_reloaded_while_running(provider: Simulator, tmp_path: 
     assert provider.calls == 2
 
 
+def test_a_reloaded_policy_may_turn_the_cache_on(provider: Simulator, tmp_path: Path) -> None:
+    clock = VirtualClock()
+    path = tmp_path / "policy.yaml"
+    path.write_text("version: 1\n")
+    with costopt.Optimizer(path, ledger=tmp_path / "l", reload=True, clock=clock) as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        client.chat.completions.create(**ASK)
+        path.write_text("version: 1\ncache: {ttl: 1h}\n")
+        clock.advance(2)
+        client.chat.completions.create(**ASK)
+        client.chat.completions.create(**ASK)
+    assert provider.calls == 2
+
+
 def test_a_proxy_of_the_users_own_keeps_working(provider: Simulator, tmp_path: Path) -> None:
     http_library: Any = library_of(sdk(provider)._client)
     with costopt.Optimizer(CACHING, ledger=tmp_path) as optimizer:
