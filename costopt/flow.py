@@ -203,8 +203,6 @@ def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> F
 
 
 def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
-    if not plan.policy.budgets:
-        return (yield from inner(request))
     claims = budgets.claims(plan.policy.budgets, request.tags, request.at)
     hold = yield from _reserve(plan, request, claims)
     spent = 0
@@ -212,9 +210,8 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         reply = yield from inner(request)
         spent = plan.cost(reply)
         return reply
-    except (
-        Interrupted
-    ) as left:  # nobody knows how much the provider went on to say: a budget takes the worst case
+    except Interrupted as left:
+        # nobody knows how much the provider went on to say: a budget takes the worst case
         spent = hold.nano if left.partial else 0
         raise
     except UpstreamError as failure:

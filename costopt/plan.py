@@ -263,10 +263,9 @@ class Plan:
         counted here and says so. The price is that of the model that answered (a deployment or an alias may have
         been asked for); where the model asked for costs the same, the receipt carries its name."""
         usage = reply.usage or self._counted(request, reply)
-        asked, answered = (
-            self.book.cost(name, usage, request.provider, request.at) if name else None
-            for name in (request.model, reply.model)
-        )
+        asked = answered = self.book.cost(request.model, usage, request.provider, request.at)
+        if reply.model not in ("", request.model):
+            answered = self.book.cost(reply.model, usage, request.provider, request.at)
         if answered is None or answered == asked:
             return replace(reply, receipt=Receipt(request.model, usage, asked, self.book.revision))
         return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))

@@ -7,6 +7,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, cast
 
 from costopt.types import Nano
+from costopt.types import usd as exact
 
 UNPRICED = "unpriced"
 #: Fields of our JSON documents that hold nano-USD.
@@ -17,7 +18,7 @@ FOREIGN = frozenset({"raw_usage", "tags", "headers"})
 
 def usd(nano: Nano | None) -> str | None:
     """Exact decimal dollars, nine places, for JSON and CSV; None stays None."""
-    return None if nano is None else f"{Decimal(nano).scaleb(-9):.9f}"
+    return None if nano is None else exact(nano)
 
 
 def with_usd(document: Any) -> Any:

@@ -13,7 +13,7 @@ from costopt import wire
 from costopt.drive import Live, Opened
 from costopt.edge.intake import MAX_BODY, OURS, read_headers, request_of, retry_after_s
 from costopt.errors import UpstreamError
-from costopt.types import Api, Nano, Reply, Request
+from costopt.types import Api, Reply, Request, usd
 
 if TYPE_CHECKING:
     from costopt.engine import Engine
@@ -158,9 +158,3 @@ def _told(request: Request, reply: Reply) -> list[tuple[str, str]]:
         saved = sum(saving.nano for saving in receipt.savings)
         told += [("x-costopt-cost", usd(receipt.cost)), ("x-costopt-saved", usd(saved))]
     return told
-
-
-def usd(nano: Nano) -> str:
-    """Nano-USD as decimal dollars, exact."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    return f"{sign}{nano // 10**9}.{nano % 10**9:09d}"

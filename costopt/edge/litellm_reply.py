@@ -9,8 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from costopt import wire
-from costopt.edge.exchange import usd
-from costopt.types import Api, Json, Reply, Request, Usage
+from costopt.types import Api, Json, Reply, Request, Usage, usd
 from costopt.wire import sse, tally
 
 HEADERS = (("content-type", "application/json"),)

@@ -92,9 +92,3 @@ def _default_library() -> str:
     except (metadata.PackageNotFoundError, ValueError):
         return _LIBRARIES[0]
     return "httpx2" if major >= 3 else "httpx"
-
-
-def engine_of(client: Any) -> Engine | None:
-    """The engine behind a wrapped SDK client, or None."""
-    edge = getattr(getattr(client, "_client", None), "_transport", None)
-    return edge.engine if isinstance(edge, Edge) else None
