@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ HOLD_S = 15 * 60.0
 KEEP_NS = 32 * 86400 * SECOND
 #: Pruning runs at most this often.
 PRUNE_NS = 3600 * SECOND
+#: How long another process's lock on the file is waited for, seconds.
+WAIT_S = 30.0
 VERSION = 1
 
 SCHEMA = """
@@ -127,7 +130,7 @@ class Wallet:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             private_file(self._path)
         name = ":memory:" if self._path is None else str(self._path)
-        con = sqlite3.connect(name, timeout=30.0, isolation_level=None, check_same_thread=False)
+        con = sqlite3.connect(name, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             _prepare(con)
         except BaseException:
@@ -149,13 +152,26 @@ def _windows(hold: Hold) -> set[tuple[str, int, int]]:
 
 
 def _prepare(con: sqlite3.Connection) -> None:
-    con.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(con)
     con.execute("PRAGMA synchronous = NORMAL")
     (version,) = con.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise StoreUnavailable(f"budgets of version {version}; this costopt knows version {VERSION}")
     if version < VERSION:
         con.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
+
+
+def _write_ahead(con: sqlite3.Connection) -> None:
+    """Turn on WAL. While another process does the same to a new file, SQLite fails at once, whatever its timeout."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            con.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.002)
 
 
 def _check(con: sqlite3.Connection, claim: Claim, nano: Nano, now: int) -> None:

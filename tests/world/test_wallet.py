@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from hypothesis import strategies as st
@@ -149,6 +150,8 @@ from costopt.errors import BudgetExceeded
 from costopt.world.wallet import Wallet
 
 now, wallet, spent = int(sys.argv[2]), Wallet(Path(sys.argv[1])), 0
+print('ready', flush=True)
+sys.stdin.readline()  # so that all make the file at once
 for n in range(60):
     try:
         hold = wallet.reserve(f"call {n}", (Claim("all", 1000, 0, 2 * now),), 7 + n % 5, now)
@@ -163,7 +166,12 @@ print(spent)
 def test_processes_share_one_cap(tmp_path):
     path = tmp_path / "new folder" / "budgets.sqlite3"
     command = [sys.executable, "-c", SPENDER, str(path), str(NOW)]
-    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    running = [subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True) for _ in range(6)]
+    for process in running:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin and process.stdin.write("go\n")
+        process.stdin.flush()
     spent = sum(int(process.communicate(timeout=60)[0]) for process in running)
     wallet = Wallet(path)
     assert wallet.spent("all", 0, 2 * NOW) == spent
