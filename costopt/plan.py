@@ -43,14 +43,14 @@ class Plan:
     # cache
 
     def keyed(self, request: Request, at: int) -> Request:
-        """`request` as it came in at `at` (ns), with its cache key if it may be cached."""
+        """`request` as it came in at `at` (ns), with its cache key if it may be cached. A key it came with is kept."""
         rules = self.policy.cache
         if rules is None:
-            return replace(request, at=at)
+            return replace(request, at=at, key="")
         if why := admit.cacheable(request, rules):
             request.note("cache", f"off: {why}")
-            return replace(request, at=at)
-        return replace(request, at=at, key=keys.key(request))
+            return replace(request, at=at, key="")
+        return replace(request, at=at, key=request.key or keys.key(request))
 
     def shares(self, request: Request) -> bool:
         """Whether `request` may wait for an identical one. Not a stream: it comes as fast as its reader reads, and
@@ -181,12 +181,18 @@ class Plan:
         request.note(
             "trim", f"{cut.before} to {cut.after} tokens: {cut.dropped} turns cut, {cut.shortened} shortened"
         )
-        return replace(request, body=cut.body, raw=b""), cut.before - cut.after
+        removed = cut.before - cut.after
+        left = None if request.tokens is None else max(0, request.tokens - removed)
+        return replace(request, body=cut.body, raw=b"", tokens=left), removed
 
     def credited(self, request: Request, reply: Reply, removed: int) -> Reply:
-        """`reply` with the trim's saving: the removed tokens at the cheapest price they could have had here."""
-        receipt = reply.receipt
-        if receipt is None or receipt.cost is None:
+        """`reply` with what was trimmed and what that saved: the removed tokens at the cheapest price they could
+        have had here."""
+        if reply.receipt is None:
+            return reply
+        receipt = replace(reply.receipt, trimmed=removed)
+        reply = replace(reply, receipt=receipt)
+        if receipt.cost is None:
             return reply
         tier = receipt.usage.service_tier
         uncached, cached = (
@@ -253,6 +259,8 @@ class Plan:
     # money
 
     def prompt_tokens(self, request: Request) -> int:
+        if request.tokens is not None:
+            return request.tokens
         view = wire.dialect(request.api)
         return self.counter.count_prompt(
             view.turns(request.body), view.tools_text(request.body), request.model

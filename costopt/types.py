@@ -20,8 +20,10 @@ Tags: TypeAlias = Mapping[str, str]
 Basis: TypeAlias = Literal["known", "derived", "assumed", "estimated"]
 #: How a call ended. `hit` was answered without a provider; `left` means the caller went away.
 Outcome: TypeAlias = Literal["ok", "hit", "error", "left", "refused"]
-#: Why the model stopped, in one vocabulary for all dialects.
-Finish: TypeAlias = Literal["stop", "tool", "length", "filter", "refusal", "error", "incomplete", "unknown"]
+#: Why the model stopped, in one vocabulary for all dialects. `empty` is a stop with nothing said.
+Finish: TypeAlias = Literal[
+    "stop", "tool", "length", "filter", "refusal", "error", "incomplete", "empty", "unknown"
+]
 #: What a request needs from a model.
 Need: TypeAlias = Literal["tools", "vision", "audio", "json_schema", "reasoning"]
 Tier: TypeAlias = Literal["", "memory", "disk", "flight"]
@@ -91,7 +93,7 @@ class Request(Struct, frozen=True):
     `tenant` separates whose answers these are. `hold` asks the driver to keep a stream back until it is accepted.
     `provider` is the price map's provider name. `at` is when the call came in, `patience_s` how long its caller
     waits for an answer. `key` is the cache key, empty where the call may not be cached. `notes` grows as layers
-    decide.
+    decide. `tokens` is the prompt's length where it is known without counting.
     """
 
     id: str
@@ -110,6 +112,7 @@ class Request(Struct, frozen=True):
     key: str = ""
     at: int = 0
     patience_s: float | None = None
+    tokens: int | None = None
     notes: list[Decision] = []
 
     def note(self, layer: str, what: str) -> None:
@@ -129,6 +132,8 @@ class Receipt(Struct, frozen=True):
     """What a call cost. `cost + sum(savings)` is what it would have cost without costopt; None is unpriced.
 
     `attempts` are the paid calls that were made and not used (failed checks); their cost is part of `cost`.
+    `trimmed` is how many prompt tokens trimming took out before the call was sent, by our own count; `usage` is
+    that of the shorter prompt.
     """
 
     model: str
@@ -137,6 +142,7 @@ class Receipt(Struct, frozen=True):
     revision: str = ""
     savings: tuple[Saving, ...] = ()
     attempts: tuple[Receipt, ...] = ()
+    trimmed: int = 0
 
 
 class Reply(Struct, frozen=True):
