@@ -293,6 +293,7 @@ def test_trim_brings_the_prompt_under_budget_and_says_what_it_assumed() -> None:
     assert len(trimmed) < len(messages)
     assert reply.receipt is not None
     assert [(s.lever, s.basis) for s in reply.receipt.savings] == [("trim", "assumed")]
+    assert reply.receipt.trimmed > 0
     assert len(sent.body["messages"]) == len(messages), "the caller's own list is untouched"
 
 

@@ -15,7 +15,7 @@ from ledger_material import DAY, START, agent_loop, record
 from msgspec.structs import replace
 
 from costopt.errors import LedgerError
-from costopt.types import Decision, Receipt, Reply, Saving, Usage
+from costopt.types import Control, Decision, Receipt, Reply, Saving, Usage
 from costopt.world.ledger import Ledger, Reader
 from costopt.world.ledger.parts import join, pack, split, unpack
 
@@ -81,6 +81,20 @@ def test_a_fact_comes_back_whole(tmp_path: Path) -> None:
         assert len(fact.cache_key) == 64
         assert reader.body(fact) == one.request.body
         assert fact.reply_body and one.reply and reader.part(fact.reply_body) == one.reply.body
+
+
+@pytest.mark.parametrize("cache", ["on", "off", "refresh"])
+def test_what_was_asked_of_the_cache_and_trimmed_comes_back(tmp_path: Path, cache: Any) -> None:
+    one = record(1)
+    assert one.receipt
+    sent = replace(one.request, control=Control(cache=cache))
+    written(
+        tmp_path, replace(one, request=sent, receipt=replace(one.receipt, trimmed=321)), record(2)
+    ).close()
+    with Reader(tmp_path) as reader:
+        assert [(fact.control, fact.trimmed) for fact in reader.facts()] == [(cache, 321), ("on", 0)]
+        rows = reader.query("SELECT control, trimmed FROM calls ORDER BY started")
+        assert [tuple(row) for row in rows] == [(cache, 321), ("on", 0)]
 
 
 def test_an_answer_comes_back_for_replay(tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ from costopt.world.writer import Partial, follow_forks
 KEPT = frozenset({"content-type", "x-request-id", "request-id", "openai-processing-ms", "retry-after"})
 _KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _COLUMNS = (
-    "id, started, ended, first, origin, tagset, outcome, tier, status, finish, stream, input, "
+    "id, started, ended, first, origin, tagset, outcome, tier, status, finish, stream, control, trimmed, input, "
     "cache_read, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output, "
     "image_input, searches, service_tier, estimated, raw_usage, cost, unpriced, error, headers, "
     "attempts, cache_key, request_hash, shape, refs, reply_body, reply_events"
 )
-_FACT = f"INSERT INTO facts({_COLUMNS}) VALUES ({', '.join('?' * 35)})"  # noqa: S608
+_FACT = f"INSERT INTO facts({_COLUMNS}) VALUES ({', '.join('?' * 37)})"  # noqa: S608
 _USER = re.compile(r"//[^/@]*@")
 #: What a value raises that no row can hold: too large an integer, broken text, a foreign type.
 _UNSTORABLE = (ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -177,6 +177,8 @@ class _Batch:
             reply.status if reply else None,
             reply.finish if reply else "unknown",
             request.stream,
+            request.control.cache,
+            receipt.trimmed if receipt else 0,
             *_usage_row(record),
             self._raw_usage(reply.raw_usage if reply else None),
             receipt.cost if receipt else None,

@@ -23,8 +23,8 @@ from costopt.world.ledger.words import Fact
 _SELECT = """
 SELECT f.n, f.id, f.started, f.ended, f.first, o.api, o.provider, o.endpoint, o.asked, o.served, o.tenant,
 o.variant,
-  o.revision, f.outcome, f.tier, f.status, f.finish, f.stream, f.input, f.cache_read, f.cache_write,
-  f.cache_write_1h, f.output, f.reasoning, f.audio_input, f.audio_output, f.image_input, f.searches,
+  o.revision, f.outcome, f.tier, f.status, f.finish, f.stream, f.control, f.trimmed,
+  f.input, f.cache_read, f.cache_write, f.cache_write_1h, f.output, f.reasoning, f.audio_input, f.audio_output, f.image_input, f.searches,
   f.service_tier, f.estimated, f.raw_usage, f.cost, f.unpriced, f.error, f.headers, f.attempts,
   f.cache_key, t.json AS tags, f.request_hash, f.shape, f.refs, f.reply_body, f.reply_events
 FROM facts f JOIN origins o ON o.id = f.origin JOIN tagsets t ON t.id = f.tagset
@@ -41,6 +41,7 @@ _TEXTS = (
     "revision",
     "outcome",
     "tier",
+    "control",
     "cache_key",
 )
 _USAGE = (
@@ -195,7 +196,17 @@ class Reader:
         return Fact(
             **{
                 name: row[name]
-                for name in (*_TEXTS, "started", "ended", "first", "status", "finish", "cost", "error")
+                for name in (
+                    *_TEXTS,
+                    "started",
+                    "ended",
+                    "first",
+                    "status",
+                    "finish",
+                    "trimmed",
+                    "cost",
+                    "error",
+                )
             },
             stream=bool(row["stream"]),
             unpriced=bool(row["unpriced"]),

@@ -9,8 +9,11 @@ from costopt.types import Decision, Json, Nano, Receipt, Record, Saving, Usage
 
 class Fact(Struct, frozen=True, kw_only=True):
     """One call, live or archived. `shape` and `parts` are hashes of the request body's parts, `reply_body`
-    and `reply_events` those of the answer; None where there was none. `unpriced` says that money was spent
-    and nobody knows how much. `cost` None without `unpriced` is a call that never got to spend anything."""
+    and `reply_events` those of the answer; None where there was none.
+
+    `unpriced` says that money was spent and nobody knows how much; `cost` None without `unpriced` is a call that
+    never got to spend anything. `control` is what the caller asked of the cache: "on", "off" or "refresh".
+    `trimmed` is how many prompt tokens trimming took out before the call was sent; `usage` is that of the rest."""
 
     id: str
     started: int
@@ -45,6 +48,8 @@ class Fact(Struct, frozen=True, kw_only=True):
     attempts: tuple[Receipt, ...] = ()
     savings: tuple[Saving, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    control: str = "on"
+    trimmed: int = 0
 
 
 def served(record: Record) -> str:
