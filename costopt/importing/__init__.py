@@ -1,0 +1,1 @@
+"""Brings the logs of other tools into a ledger."""
