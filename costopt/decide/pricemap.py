@@ -63,7 +63,8 @@ class Row(Struct, frozen=True):
     """What the map says of one model. `max_input` and `max_output` are tokens, None where unknown.
 
     `search` is the fee per web search, `search_once` says that one fee covers all searches of a call,
-    `fast` is the factor of a fast mode where there is one.
+    `fast` is the factor of a fast mode where there is one. `cache_least` is the shortest prefix (tokens) that the
+    provider's prompt cache takes, 0 where the map does not say.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Row(Struct, frozen=True):
     half_price_cache: bool = False
     off_peak: tuple[Window, ...] = ()
     off_peak_sheet: Sheet = {}
+    cache_least: int = 0
 
     @property
     def levels(self) -> tuple[int, ...]:
@@ -124,6 +126,7 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
         half_price_cache=provider in _HALF_PRICE_CACHE,
         off_peak=windows(off_peak),
         off_peak_sheet=_off_peak_sheet(sheet, off_peak) if off_peak else {},
+        cache_least=_count(fields.get("prompt_cache_min_tokens")) or 0,
     )
 
 
