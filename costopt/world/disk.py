@@ -1,4 +1,4 @@
-"""The second cache tier: answers on disk, shared by processes, as msgpack in zstd in a diskcache database.
+"""The second cache tier: answers on disk, shared by processes, in a diskcache database.
 
 Everything here blocks; callers run it where blocking is allowed. Trouble with the disk is raised as
 StoreUnavailable. A corrupt database is moved aside and a new one begun: it is only a cache.
@@ -13,10 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
-
-from costopt.types import Entry
 from costopt.world.files import StoreUnavailable, private_file, private_folder
+from costopt.world.stored import Stored, unpack
 from costopt.world.waiting import after_fork
 
 if TYPE_CHECKING:
@@ -31,8 +29,6 @@ READ_TIMEOUT_S = 5
 WRITE_TIMEOUT_S = 30
 
 log = logging.getLogger("costopt")
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
 
 
 class DiskCache:
@@ -58,13 +54,14 @@ class DiskCache:
         self._reading = threading.RLock()
         self._writing = threading.RLock()
 
-    def get(self, key: str, now: int) -> Entry | None:
-        """The entry under `key` if there is one not expired at `now` (ns); its reply's tier is `disk`.
+    def get(self, key: str, now: int) -> Stored | None:
+        """What is under `key` if there is something not expired at `now` (ns).
 
         A row that is damaged or that we cannot have written counts as absent. Raises StoreUnavailable.
         """
-        entry = self._guarded(lambda: self._get(key))
-        return entry if entry is not None and entry.expires > now else None
+        data = self._guarded(lambda: self._get(key))
+        entry = unpack(data) if data else None
+        return Stored(entry, data) if data and entry and entry.expires > now else None
 
     def lacks(self, key: str) -> bool:
         """Whether there surely is nothing under `key`. Looks into the index only and waits for no other thread, so
@@ -79,12 +76,13 @@ class DiskCache:
         finally:
             self._reading.release()
 
-    def put_many(self, entries: Sequence[tuple[str, Entry]]) -> None:
+    def put_many(self, entries: Sequence[tuple[str, Stored]]) -> None:
         """Store all in one transaction, then make room. Entries above max_bytes/8 are left out.
 
         Raises StoreUnavailable.
         """
-        rows = [(key, data, entry.expires) for key, entry in entries if (data := self._encode(entry))]
+        most = self.max_bytes // LARGEST
+        rows = [(key, kept.data, kept.entry.expires) for key, kept in entries if len(kept.data) <= most]
         if rows:
             self._guarded(lambda: self._put(rows))
 
@@ -96,12 +94,11 @@ class DiskCache:
                     shelf.close()
             self._reader = self._writer = None
 
-    def _get(self, key: str) -> Entry | None:
+    def _get(self, key: str) -> bytes | None:
         with self._reading:
             if self._reader is None:
                 self._reader = self._open(READ_TIMEOUT_S)
-            data = self._reader.take(key)
-        return None if data is None else _decoded(data)
+            return self._reader.take(key)
 
     def _put(self, rows: Sequence[tuple[str, bytes, int]]) -> None:
         with self._writing:
@@ -159,14 +156,6 @@ class DiskCache:
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         return StoreUnavailable(f"cache {self.folder}: {error}")
 
-    def _encode(self, entry: Entry) -> bytes | None:
-        reply = msgspec.structs.replace(entry.reply, tier="disk")
-        try:
-            data = _encoder.encode(Entry(reply, entry.created, entry.expires))
-        except (TypeError, ValueError, OverflowError, RecursionError):  # integers above 64 bits and the like
-            return None
-        return data if len(data) <= self.max_bytes // LARGEST else None
-
 
 def _corrupt(error: Exception) -> bool:
     """Whether the database itself is at fault, not the disk or a lock. SQLITE_ERROR: not a schema of ours."""
@@ -178,10 +167,3 @@ def _corrupt(error: Exception) -> bool:
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_ERROR,
     )
-
-
-def _decoded(data: bytes) -> Entry | None:
-    try:
-        return _decoder.decode(data)
-    except msgspec.MsgspecError:  # written by a version with other words
-        return None

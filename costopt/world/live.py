@@ -30,6 +30,7 @@ from costopt.world.gather import Gatherer
 from costopt.world.ledger import Ledger
 from costopt.world.limiter import Limiter
 from costopt.world.memory import MemoryCache
+from costopt.world.stored import pack
 from costopt.world.upstream import complete
 from costopt.world.waiting import give, on_event_loop
 from costopt.world.wallet import Wallet
@@ -153,20 +154,21 @@ class World:
 
     def _from_disk(self, disk: DiskCache, key: str, now: int) -> Entry | None:
         try:
-            entry = disk.get(key, now)
+            stored = disk.get(key, now)
         except StoreUnavailable as trouble:
             self._disk_rests_until = now + DISK_REST_NS
             self._off("disk cache", trouble)
             return None
-        if entry is None:
+        if stored is None:
             return None
-        self.memory.put(key, entry)
-        return replace(entry, reply=replace(entry.reply, tier="disk"))
+        self.memory.put(key, stored)
+        return replace(stored.entry, reply=replace(stored.entry.reply, tier="disk"))
 
     def _store(self, effect: ask.Store) -> None:
-        self.memory.put(effect.key, effect.entry)
-        if self.disk is not None:
-            self._hand_over(self.disk.put_many, (effect.key, effect.entry))
+        stored = pack(effect.entry)
+        self.memory.put(effect.key, stored)
+        if stored is not None and self.disk is not None:
+            self._hand_over(self.disk.put_many, (effect.key, stored))
 
     def _write(self, effect: ask.Write) -> None:
         if self.policy.strict and self.writer.lost:

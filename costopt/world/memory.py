@@ -6,9 +6,8 @@ import threading
 from collections import OrderedDict
 from typing import NamedTuple
 
-import msgspec
-
 from costopt.types import Entry
+from costopt.world.stored import Stored, unpack
 from costopt.world.waiting import after_fork
 
 #: Bytes one entry takes besides its key's characters and its data: objects, dict and list slots (tracemalloc on
@@ -16,9 +15,6 @@ from costopt.world.waiting import after_fork
 OVERHEAD = 480
 #: No entry may take more than this share of the cache, so that one answer cannot push out all others.
 LARGEST = 8
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Entry)
 
 
 class _Item(NamedTuple):
@@ -61,17 +57,16 @@ class MemoryCache:
                 self._drop(key)
                 return None
             self._items.move_to_end(key)
-        return _decoder.decode(item.data)
+        return unpack(item.data)
 
-    def put(self, key: str, entry: Entry) -> bool:
-        """Keep `entry`; False, and whatever was there is gone, when it is too large or cannot be encoded."""
-        data = encode(entry)
-        size = len(key) + len(data) + OVERHEAD if data else self.max_bytes
+    def put(self, key: str, stored: Stored | None) -> bool:
+        """Keep `stored`; False, and whatever was there is gone, when it is None or too large."""
+        size = len(key) + len(stored.data) + OVERHEAD if stored else 0
         with self._lock:
             self._drop(key)
-            if data is None or size > self.max_bytes // LARGEST:
+            if stored is None or size > self.max_bytes // LARGEST:
                 return False
-            self._items[key] = _Item(data, entry.expires, size)
+            self._items[key] = _Item(stored.data, stored.entry.expires, size)
             self._size += size
             while self._size > self.max_bytes:
                 self._drop(next(iter(self._items)))
@@ -87,12 +82,3 @@ class MemoryCache:
         item = self._items.pop(key, None)
         if item is not None:
             self._size -= item.size
-
-
-def encode(entry: Entry) -> bytes | None:
-    """`entry` as msgpack, its tier set to `memory`; None if it holds integers above 64 bits."""
-    reply = msgspec.structs.replace(entry.reply, tier="memory")
-    try:
-        return _encoder.encode(Entry(reply, entry.created, entry.expires))
-    except (TypeError, ValueError, OverflowError, RecursionError):
-        return None

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from costopt.types import Entry, Receipt, Reply, Saving, Usage
 from costopt.world.memory import OVERHEAD, MemoryCache
+from costopt.world.stored import pack
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(),
@@ -32,7 +33,7 @@ def test_what_goes_in_comes_out_with_the_tier_set(body, raw_usage):
         200, (("a", "b"), ("a", "c")), body, b"data: 1\n\n", "m", usage, raw_usage, "stop", "", receipt
     )
     cache = MemoryCache(1_000_000)
-    assert cache.put("k", Entry(reply, 1, 9))
+    assert cache.put("k", pack(Entry(reply, 1, 9)))
     found = cache.get("k", 5)
     assert found is not None and found.reply.tier == "memory"
     assert (found.reply.raw_usage, found.reply.receipt, found.reply.headers) == (
@@ -45,7 +46,7 @@ def test_what_goes_in_comes_out_with_the_tier_set(body, raw_usage):
 
 def test_a_changed_reply_does_not_poison_the_cache():
     cache = MemoryCache(100_000)
-    cache.put("k", Entry(Reply(body=b"{}", raw_usage={"n": [1]}), 0, 9))
+    cache.put("k", pack(Entry(Reply(body=b"{}", raw_usage={"n": [1]}), 0, 9)))
     first = cache.get("k", 0)
     assert first is not None and first.reply.raw_usage is not None
     first.reply.raw_usage["n"].append(2)
@@ -55,7 +56,7 @@ def test_a_changed_reply_does_not_poison_the_cache():
 
 def test_expiry_is_absolute():
     cache = MemoryCache(100_000)
-    cache.put("k", entry(expires=100))
+    cache.put("k", pack(entry(expires=100)))
     assert cache.get("k", 99) is not None
     assert cache.get("k", 100) is None
     assert len(cache) == cache.size == 0
@@ -66,7 +67,7 @@ def test_the_least_recently_used_goes_first():
     put = 0
     while len(cache) == put:
         cache.get("0", 0)
-        cache.put(str(put), entry())
+        cache.put(str(put), pack(entry()))
         put += 1
     assert cache.get("0", 0) is not None
     assert cache.get("1", 0) is None
@@ -75,11 +76,11 @@ def test_the_least_recently_used_goes_first():
 
 def test_what_cannot_be_kept_also_drops_what_was_there():
     cache = MemoryCache(10_000)
-    cache.put("k", entry())
-    assert not cache.put("k", entry(10_000 // 8))
+    cache.put("k", pack(entry()))
+    assert not cache.put("k", pack(entry(10_000 // 8)))
     assert cache.get("k", 0) is None
-    cache.put("k", entry())
-    assert not cache.put("k", Entry(Reply(raw_usage={"huge": 2**70}), 0, 9))
+    cache.put("k", pack(entry()))
+    assert not cache.put("k", pack(Entry(Reply(raw_usage={"huge": 2**70}), 0, 9)))
     assert cache.get("k", 0) is None and cache.size == 0
 
 
@@ -87,7 +88,7 @@ def test_what_cannot_be_kept_also_drops_what_was_there():
 def test_never_over_its_bytes_and_never_miscounted(puts):
     cache = MemoryCache(6000)
     for key, size in puts:
-        cache.put(str(key), entry(size))
+        cache.put(str(key), pack(entry(size)))
         assert cache.size <= 6000
         assert cache.size == sum(item.size for item in cache._items.values())
 
@@ -97,7 +98,7 @@ def test_the_bound_is_about_the_memory_really_used():
     tracemalloc.start()
     try:
         for n in range(5000):
-            cache.put(f"{n:064d}", entry(600))
+            cache.put(f"{n:064d}", pack(entry(600)))
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -111,7 +112,7 @@ def test_threads_do_not_disturb_each_other():
     def work(name: int) -> None:
         for n in range(500):
             key = str((n * name) % 17)
-            cache.put(key, entry(n % 50 + 1))
+            cache.put(key, pack(entry(n % 50 + 1)))
             found = cache.get(str(n % 17), 0)
             if found is not None and found.reply != in_memory(found):
                 failures.append(found)
