@@ -5,6 +5,7 @@
     ├── UnsupportedClient      `wrap` was given something it does not know
     ├── Closed                 the Optimizer was closed
     ├── LedgerError            the ledger cannot be used (newer version, corrupt, not a ledger)
+    ├── CannotImport           a log to import is not there, or is in no format we read
     └── Refused                a call was not made, on purpose, before any money was spent
         ├── BudgetExceeded     a budget has no room for it
         ├── UnknownPrice       a budget applies and the model has no known price
@@ -65,6 +66,10 @@ class Closed(CostoptError, RuntimeError):
 
 class LedgerError(CostoptError, RuntimeError):
     """The ledger file cannot be read or written as a ledger."""
+
+
+class CannotImport(CostoptError, ValueError):
+    """What was asked to be imported cannot be: an unknown format, a file that is not there, a wrong option."""
 
 
 class Refused(CostoptError):

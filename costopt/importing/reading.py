@@ -36,12 +36,16 @@ def objects(lines: Iterable[Line]) -> Iterator[Item | Unusable]:
 def documents(lines: Iterable[Line]) -> Iterator[Item | Unusable]:
     """Like `objects`, and a file may also hold one indented JSON document, which is then in memory as a whole."""
     for _, group in groupby(lines, _path):
-        first = next(group)
-        if _goes_on(first.data.removeprefix(_BOM).strip()):
-            whole = b"\n".join([first.data, *(line.data for line in group)])
-            yield from objects([first._replace(data=whole)])
-        else:
-            yield from objects(chain([first], group))
+        yield from _of_file(group)
+
+
+def _of_file(lines: Iterator[Line]) -> Iterator[Item | Unusable]:
+    first = next(lines)
+    if _goes_on(first.data.removeprefix(_BOM).strip()):
+        whole = b"\n".join([first.data, *(line.data for line in lines)])
+        yield from objects([first._replace(data=whole)])
+    else:
+        yield from objects(chain([first], lines))
 
 
 def _path(line: Line) -> str:

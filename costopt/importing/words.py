@@ -14,6 +14,9 @@ from msgspec import Struct
 
 from costopt.types import Api, Finish, Json, Nano, Usage
 
+#: The tag of calls whose log has no times, so that they were made up (`Options.start`, `every`).
+TIMELESS = ("time", "synthetic")
+
 
 class Line(NamedTuple):
     """One line of a log, as it stands there, without its line break. `number` counts from 1 in each file; a path

@@ -1,0 +1,148 @@
+"""The interchange format: one JSON object a line, one model call each.
+
+    {"request": {the provider's JSON body}, "response": {its JSON answer} | null, "timestamp": "2026-11-01T09:30:00Z",
+     "ended": ..., "endpoint": "https://api.openai.com/v1/chat/completions", "provider": "openai", "api": "chat",
+     "id": "...", "tags": {"agent": "planner"}, "status": 200, "error": "...", "service_tier": "batch"}
+
+Only `request` and a time are needed (`timestamp`, `created`, or the answer's own `created`): RFC 3339, or unix time in
+s, ms, us or ns. `api` is chat, responses, messages, embeddings or completions; where it is missing, endpoint and shapes
+tell. What else is read, `entries` says. Lines with a `custom_id` are halves of a provider's batch, see `batchfiles`.
+
+A call is known by its `id`; else by its answer's id, time and request; else by what the line says, and lines of one
+file that say the same are different calls.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from decimal import Decimal, InvalidOperation
+from hashlib import blake2b
+from typing import Any
+
+from msgspec.structs import replace
+
+from costopt import wire
+from costopt.importing import shapes
+from costopt.importing.batchfiles import Halves, is_half
+from costopt.importing.entries import Entry, entry_of
+from costopt.importing.reading import Item, documents
+from costopt.importing.times import moment
+from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
+from costopt.types import Api, Json, Nano, Usage
+from costopt.wire.loose import encode, items, record, text
+
+NO_TIME = "no timestamp: add `created`, or give the calls times with --start"
+NO_REQUEST = "no request in it: neither `request` nor `model` and `messages`"
+NO_API = "neither endpoint nor request tells which API it is: add `api`"
+
+
+def read(lines: Iterable[Line], options: Options) -> Iterator[Found]:
+    reader, halves = _Reader(options), Halves()
+    for item in documents(lines):
+        whole = halves.join(item) if isinstance(item, Item) and is_half(item.value) else item
+        if isinstance(whole, Unusable):
+            yield whole
+        elif whole is not None:
+            yield reader.call(whole)
+    yield from halves.alone()
+
+
+class _Reader:
+    """Lines as calls; remembers how many lines of a file said the same, and the last made-up time."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._next = options.start
+        self._path = ""
+        self._same: Counter[bytes] = Counter()
+
+    def call(self, item: Item) -> Found:
+        entry = entry_of(item.value)
+        if not entry.body:
+            return _unusable(item, NO_REQUEST)
+        api = shapes.api_of(entry.api, entry.url, entry.body, record(entry.said) or None)
+        if api is None:
+            return _unusable(item, NO_API)
+        answer = shapes.answered(api, entry.said, entry.usage)
+        logged = moment(entry.started) or _created(answer)
+        at = logged or self._made_up()
+        if at is None:
+            return _unusable(item, NO_TIME)
+        return Imported(
+            id=self._id(item, entry, answer, logged),
+            at=at,
+            ended=moment(entry.ended) or 0,
+            api=api,
+            provider=shapes.provider_named(entry.provider),
+            model=text(entry.body.get("model")) or text(item.value.get("model")),
+            endpoint=entry.url,
+            body=entry.body,
+            answer=answer,
+            usage=_usage(api, answer, entry.tier),
+            status=entry.status,
+            error=entry.error,
+            tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), TIMELESS[0]: TIMELESS[1]},
+            cost=_nano(entry.cost),
+        )
+
+    def _made_up(self) -> int | None:
+        at = self._next
+        if at is not None:
+            self._next = at + self._options.every
+        return at
+
+    def _id(self, item: Item, entry: Entry, answer: Json | None, logged: int | None) -> str:
+        if isinstance(entry.id, str | int) and entry.id != "":
+            return f"id {entry.id}"
+        if answer and isinstance(answer.get("id"), str):
+            # why: behind some gateways and local servers all answers have one id
+            return f"answer {answer['id']} {logged} {_digest(entry.body).hex()}"
+        return self._by_content(item)
+
+    def _by_content(self, item: Item) -> str:
+        if item.path != self._path:
+            self._path = item.path
+            self._same.clear()
+        said = _digest(item.value)
+        self._same[said] += 1
+        return f"line {said.hex()} {self._same[said]}"
+
+
+def _unusable(item: Item, why: str) -> Unusable:
+    return Unusable(item.path, item.number, why)
+
+
+def _digest(value: Json) -> bytes:
+    return blake2b(encode(value), digest_size=16).digest()
+
+
+def _created(answer: Json | None) -> int | None:
+    answer = answer or {}
+    return moment(answer.get("created")) or moment(answer.get("created_at"))
+
+
+def _usage(api: Api, answer: Json | None, tier: str) -> Usage | None:
+    """None leaves it to the answer; a service tier that only the log knows has to be said here."""
+    usage = wire.dialect(api).summary(answer).usage if answer and tier else None
+    return replace(usage, service_tier=tier) if usage else None
+
+
+def _nano(usd: Any) -> Nano | None:
+    if usd is None or isinstance(usd, bool):
+        return None
+    try:
+        nano = Decimal(str(usd)).scaleb(9)
+        return int(nano.to_integral_value()) if nano >= 0 else None
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+
+
+def tags_of(value: Any) -> Mapping[str, str]:
+    """Tags as a log writes them: names and values, or a list of words, which are all true."""
+    pairs = record(value) or {word: "true" for word in items(value) if isinstance(word, str)}
+    return {name: _plain(inner) for name, inner in pairs.items() if isinstance(inner, str | int | float)}
+
+
+def _plain(value: str | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,176 @@
+"""One imported call as the ledger records calls: priced at its own time, counted where the log has no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from urllib.parse import urlsplit
+
+from msgspec.structs import replace
+
+from costopt import wire
+from costopt.decide import keys
+from costopt.decide.prices import PriceBook
+from costopt.decide.tokens import TokenCounter
+from costopt.edge.intake import provider_of
+from costopt.importing.secrets import Scrubber
+from costopt.importing.times import EARLIEST, LATEST
+from costopt.importing.words import Imported, Options
+from costopt.plan import Plan
+from costopt.policy import Policy
+from costopt.types import Api, Outcome, Receipt, Record, Reply, Request, usd
+from costopt.wire.loose import encode
+
+#: Where the part of an id that does not depend on the time begins.
+TIME_DIGITS = 16
+#: What makes two requests of an API different; without any of it a body says nothing.
+_ASKED = ("messages", "input", "prompt")
+
+
+class Unfit(ValueError):
+    """A call that no ledger can hold, and why."""
+
+
+class Recorder:
+    """Makes records of the calls of one import."""
+
+    def __init__(self, options: Options, book: PriceBook, counter: TokenCounter) -> None:
+        self._options = options
+        self._book = book
+        self._plan = Plan(Policy(), book, counter)
+        self._scrubber = Scrubber()
+
+    def record(self, call: Imported, name: str) -> Record:
+        """The record of `call` under the id `name`. Raises Unfit."""
+        started = _checked(call)
+        request = self._request(call, name)
+        outcome, reply = self._reply(call)
+        if call.usage is not None or outcome == "ok":
+            reply = self._priced(call, request, reply)
+        return Record(
+            request=request,
+            reply=reply,
+            outcome=outcome,
+            started=started,
+            ended=call.ended if started <= call.ended <= LATEST else started,
+            asked_model=request.model,
+            receipt=reply.receipt,
+            error=_error(call, outcome),
+        )
+
+    # the request
+
+    def _request(self, call: Imported, name: str) -> Request:
+        provider, model = self._named(call)
+        body = self._scrubber.clean(call.body)
+        tags = self._tags(call.tags)
+        request = Request(
+            id=name,
+            api=call.api,
+            model=model,
+            body={**body, "model": model} if body.get("model") != model else body,
+            endpoint=_without_secrets(call.endpoint),
+            provider=provider,
+            stream=call.stream or call.body.get("stream") is True,
+            tenant=f"tag:{tags['tenant']}" if "tenant" in tags else "",
+            tags=tags,
+            at=call.at,
+            notes=[],
+        )
+        return request if call.partial else replace(request, key=_key(request))
+
+    def _named(self, call: Imported) -> tuple[str, str]:
+        """Provider and model as the price map knows them, where it does."""
+        model = call.model
+        if self._options.model and (not model or self._book.find(model, call.provider) is None):
+            model = self._options.model
+        if not model:
+            raise Unfit("the call names no model: give one with --model")
+        prefix, _, rest = model.partition("/")
+        if rest and prefix == call.provider:
+            return prefix, rest
+        if call.provider:
+            return call.provider, model
+        return self._provider(call, model, prefix, rest)
+
+    def _provider(self, call: Imported, model: str, prefix: str, rest: str) -> tuple[str, str]:
+        if host := urlsplit(call.endpoint).hostname:
+            return provider_of(host, call.api), model
+        row = self._book.find(model)
+        if row is None:
+            return _speaker(call.api), model
+        return (prefix, rest) if rest and row.provider == prefix else (row.provider, model)
+
+    def _tags(self, tags: Mapping[str, str]) -> dict[str, str]:
+        named = {**tags, **self._options.tags}
+        return {name: value for name, value in named.items() if not self._scrubber.secret(name)}
+
+    # the answer
+
+    def _reply(self, call: Imported) -> tuple[Outcome, Reply]:
+        answer = None if call.answer is None else self._scrubber.clean(call.answer)
+        failed = bool(call.error) or call.status >= 400
+        if answer is None:
+            reply = Reply(status=call.status, finish="error" if failed else "unknown")
+        else:
+            reply = wire.read_body(call.api, call.status, (), encode(answer))
+        failed = failed or (reply.finish == "error" and call.finish is None)
+        finish = "error" if failed else call.finish or reply.finish
+        usage = call.usage or reply.usage
+        raw = reply.raw_usage if call.raw_usage is None else self._scrubber.clean(call.raw_usage)
+        return "error" if failed else "ok", replace(reply, finish=finish, usage=usage, raw_usage=raw)
+
+    def _priced(self, call: Imported, request: Request, reply: Reply) -> Reply:
+        reply = self._plan.priced(request, reply)
+        receipt = reply.receipt
+        assert receipt is not None
+        if call.usage is None and receipt.usage.estimated:
+            request.note("import", "the log has no token counts: counted here")
+        if call.cost is None:
+            return reply
+        return replace(reply, receipt=_compared(request, receipt, call.cost))
+
+
+def record_id(source: str, call: Imported) -> str:
+    """32 hex digits that sort by time; the last 16 depend on format and id alone."""
+    digest = blake2b(f"{source}\0{call.id}".encode(errors="replace"), digest_size=8)
+    return f"{call.at:0{TIME_DIGITS}x}{digest.hexdigest()}"
+
+
+def _checked(call: Imported) -> int:
+    """When it began. Raises Unfit."""
+    if not EARLIEST <= call.at <= LATEST:
+        raise Unfit("the call's time is no time a log can have")
+    return call.at
+
+
+def _compared(request: Request, receipt: Receipt, paid: int) -> Receipt:
+    if receipt.cost is None:
+        request.note("import", "priced as the log says: the price map has no price")
+        return replace(receipt, cost=paid, revision="log")
+    if receipt.cost != paid:
+        request.note("import", f"the log says ${usd(paid)}")
+    return receipt
+
+
+def _key(request: Request) -> str:
+    """The cache key; empty where the log does not have what was asked."""
+    return keys.key(request) if any(request.body.get(name) for name in _ASKED) else ""
+
+
+def _speaker(api: Api) -> str:
+    return provider_of("", api)
+
+
+def _without_secrets(url: str) -> str:
+    """A URL without query and user: both may hold keys."""
+    bare = url.partition("?")[0].partition("#")[0]
+    scheme, slashes, rest = bare.partition("//")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}" if slashes else bare
+
+
+def _error(call: Imported, outcome: Outcome) -> str:
+    if outcome == "ok":
+        return ""
+    return call.error or (f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back")

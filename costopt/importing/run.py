@@ -1,0 +1,162 @@
+"""One import from beginning to end: `load` reads the files, makes records of the calls and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from msgspec import Struct
+
+from costopt.errors import CannotImport
+from costopt.importing.formats import FORMATS, format_named
+from costopt.importing.recording import Recorder, Unfit, record_id
+from costopt.importing.sources import Sources, found
+from costopt.importing.store import BATCH, Store
+from costopt.importing.words import TIMELESS, Found, Imported, Options, Unusable
+from costopt.types import Nano, Record, usd
+from costopt.world import pricemap
+from costopt.world.tokenizers import counter
+
+#: Hears of bytes read and bytes in all (0: not known) after each batch.
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+class Summary(Struct, kw_only=True):
+    """What one import did.
+
+    Of `lines` read, `calls` were found: `new` ones are in the ledger now, `known` ones were there already (or twice in
+    the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `counted` had no
+    token counts in the log, `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others.
+    """
+
+    format: str
+    ledger: str
+    files: int
+    lines: int = 0
+    calls: int = 0
+    new: int = 0
+    known: int = 0
+    counted: int = 0
+    timeless: int = 0
+    unpriced: int = 0
+    cost: Nano = 0
+    unusable: list[Unusable] = []
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON, `cost_usd` included."""
+        told = {name: getattr(self, name) for name in self.__struct_fields__ if name != "unusable"}
+        lost = [{"path": each.path, "line": each.line, "why": each.why} for each in self.unusable]
+        return {**told, "cost_usd": usd(self.cost), "unusable": lost}
+
+
+def load(
+    format: str,  # noqa: A002 - why: as the command calls it
+    paths: Sequence[str | Path],
+    *,
+    ledger: str | Path,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Import logs into the ledger in the folder `ledger`; each call once, however often it is imported.
+
+    `paths` are files (.gz and .zst too), folders or "-". Nothing that looks like a call is left out without an entry
+    in `Summary.unusable`. Raises CannotImport (unknown format, missing file) and LedgerError.
+    """
+    if format not in FORMATS:
+        raise CannotImport(_unknown(format))
+    files = found(paths, FORMATS[format].files)
+    folder = Path(ledger).expanduser()
+    summary = Summary(format=format, ledger=str(folder), files=len(files))
+    run = _Run(Sources(files, summary.unusable.append), folder, options or Options(), summary)
+    try:
+        while run.batch():
+            if progress:
+                progress(run.sources.done, run.sources.total)
+    finally:
+        run.close()
+    summary.lines = run.sources.lines
+    return summary
+
+
+class _Found(Struct, frozen=True):
+    """A record and where in the log it was found."""
+
+    record: Record
+    path: str
+    line: int
+
+
+class _Run:
+    """The calls of one import, batch by batch. The ledger is opened at the first of them."""
+
+    def __init__(self, sources: Sources, folder: Path, options: Options, summary: Summary) -> None:
+        self.sources = sources
+        self._folder = folder
+        self._summary = summary
+        self._recorder = Recorder(options, pricemap.load(), counter())
+        self._calls = self._new(format_named(summary.format).read(iter(sources), options))
+
+    @cached_property
+    def _store(self) -> Store:
+        return Store(self._folder)
+
+    def batch(self) -> bool:
+        """Write the next calls; False where there are no more."""
+        batch = list(islice(self._calls, BATCH))
+        refused = (
+            {id(record) for record in self._store.write([each.record for each in batch])} if batch else ()
+        )
+        for each in batch:
+            if id(each.record) in refused:
+                self._lose(each.path, each.line, "holds a value that the ledger cannot store")
+            else:
+                self._count(each.record)
+        return bool(batch)
+
+    def close(self) -> None:
+        if "_store" in self.__dict__:
+            self._store.close()
+
+    def _new(self, calls: Iterator[Found]) -> Iterator[_Found]:
+        """Records of the calls that were never met before."""
+        for call in calls:
+            if isinstance(call, Unusable):
+                self._summary.unusable.append(call)
+                continue
+            self._summary.calls += 1
+            if record := self._recorded(call):
+                yield record
+
+    def _recorded(self, call: Imported) -> _Found | None:
+        place = self.sources.place
+        try:
+            name = record_id(self._summary.format, call)
+            if self._store.is_new(name):
+                return _Found(self._recorder.record(call, name), *place)
+            self._summary.known += 1
+        except Unfit as why:
+            self._lose(*place, str(why))
+        return None
+
+    def _lose(self, path: str, line: int, why: str) -> None:
+        self._summary.unusable.append(Unusable(path, line, why))
+
+    def _count(self, record: Record) -> None:
+        summary, receipt = self._summary, record.receipt
+        summary.new += 1
+        summary.timeless += record.request.tags.get(TIMELESS[0]) == TIMELESS[1]
+        if receipt is None:
+            return
+        summary.counted += receipt.usage.estimated
+        summary.unpriced += receipt.cost is None
+        summary.cost += receipt.cost or 0
+
+
+def _unknown(name: str) -> str:
+    near = get_close_matches(name.lower(), FORMATS, n=1, cutoff=0.3)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"no format is called {name!r}{hint} (formats: {', '.join(FORMATS)})"

@@ -1,0 +1,112 @@
+"""The lines of files, folders and standard input, whatever they are compressed with."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import IO, cast
+
+import zstandard
+
+from costopt.errors import CannotImport
+from costopt.importing.words import Line, Unusable
+
+STDIN = "-"
+_PACKED = (".gz", ".zst")
+_DAMAGE = (EOFError, OSError, zlib.error, zstandard.ZstdError)
+
+
+class Sources:
+    """All lines of some files, in order. `lines` counts them, `done` the bytes read of `total` (0: not known).
+
+    `trouble` hears of files that end in the middle; what came before is read all the same.
+    """
+
+    def __init__(self, files: Sequence[Path | None], trouble: Callable[[Unusable], None]) -> None:
+        self.lines = 0
+        self.place = ("", 0)
+        self.total = 0 if None in files else sum(file.stat().st_size for file in files if file)
+        self._files = files
+        self._trouble = trouble
+        self._read = 0
+        self._open: IO[bytes] | None = None
+
+    @property
+    def done(self) -> int:
+        """Bytes read so far, as they lie on the disk."""
+        return self._read + (self._open.tell() if self._open and self.total else 0)
+
+    def __iter__(self) -> Iterator[Line]:
+        for file in self._files:
+            try:
+                yield from self._lines(file)
+            except _DAMAGE as error:
+                self._trouble(Unusable(self.place[0], self.place[1] + 1, _damage(error)))
+
+    def _lines(self, file: Path | None) -> Iterator[Line]:
+        name = str(file) if file else "stdin"
+        self.place = (name, 0)
+        with file.open("rb") if file else sys.stdin.buffer as raw:
+            self._open = raw
+            for number, data in enumerate(_unpacked(raw, name), 1):
+                self.lines += 1
+                self.place = (name, number)
+                yield Line(name, number, data.rstrip(b"\r\n"))
+        self._open = None
+        self._read += file.stat().st_size if file else 0
+
+
+def found(paths: Sequence[str | Path], patterns: Sequence[str]) -> list[Path | None]:
+    """The files that `paths` name: folders stand for all files below them that fit `patterns`, None for `-`.
+
+    Raises CannotImport: a path is not there or cannot be read, or a folder has no such file.
+    """
+    if not paths:
+        raise CannotImport("nothing to import: name a file, a folder or - for standard input")
+    return [file for path in paths for file in _files(path, patterns)]
+
+
+def _files(path: str | Path, patterns: Sequence[str]) -> list[Path | None]:
+    if str(path) == STDIN:
+        return [None]
+    path = Path(path).expanduser()
+    if path.is_dir():
+        inside = sorted(file for file in path.rglob("*") if file.is_file() and _fits(file.name, patterns))
+        if not inside:
+            raise CannotImport(f"{path}: no {' or '.join(patterns)} in this folder or below it")
+        return list(inside)
+    _check_readable(path)
+    return [path]
+
+
+def _fits(name: str, patterns: Sequence[str]) -> bool:
+    for ending in _PACKED:
+        name = name.removesuffix(ending)
+    return any(fnmatch(name, pattern) for pattern in patterns)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise CannotImport(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
+    if name.endswith(".gz"):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    if name.endswith(".zst"):
+        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+    return raw
+
+
+def _damage(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read on: {error.strerror}"
+    return "the compressed file is damaged or ends in the middle: what came before it was read"
