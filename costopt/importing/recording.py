@@ -18,7 +18,7 @@ from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
 from costopt.plan import Plan
 from costopt.policy import Policy
-from costopt.types import Api, Outcome, Receipt, Record, Reply, Request, usd
+from costopt.types import Api, Entry, Outcome, Receipt, Record, Reply, Request, usd
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -47,6 +47,8 @@ class Recorder:
         outcome, reply = self._reply(call)
         if call.usage is not None or outcome == "ok":
             reply = self._priced(call, request, reply)
+        if call.hit and outcome == "ok":
+            outcome, reply = "hit", self._plan.hit(request, Entry(reply, started, started), "memory")
         return Record(
             request=request,
             reply=reply,
@@ -171,6 +173,6 @@ def _without_secrets(url: str) -> str:
 
 
 def _error(call: Imported, outcome: Outcome) -> str:
-    if outcome == "ok":
+    if outcome != "error":
         return ""
     return call.error or (f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back")

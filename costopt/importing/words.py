@@ -48,7 +48,8 @@ class Imported(Struct, frozen=True, kw_only=True):
     again must have the same `id` and the same `at`, and it is counted once. `body` is the request as far as the log
     has it, in the provider's own JSON; `answer` its JSON answer, or one rebuilt in that shape, None where the log has
     none. `partial` says that the log leaves out some of the request, so that two equal bodies need not be equal
-    requests and no cache may be keyed by them.
+    requests and no cache may be keyed by them. `hit` was answered by a cache of the other tool and cost nothing; its
+    usage is that of the answer which it repeats.
 
     `usage` is what the log itself counted, in disjoint buckets; None reads it from `answer`, and where that has none
     the tokens are counted here and labelled estimated. `cost` is what the log says was paid: a note, and the cost
@@ -73,6 +74,7 @@ class Imported(Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = {}
     cost: Nano | None = None
     partial: bool = False
+    hit: bool = False
 
 
 class Unusable(Struct, frozen=True):

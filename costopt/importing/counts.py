@@ -1,0 +1,66 @@
+"""Token counts and dollars of other tools' logs, in our buckets and units.
+
+Most tools follow OpenAI, whose prompt count holds what was read from and written to a prompt cache; some leave that
+out. `inclusive` tells the two apart where the numbers themselves do.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from msgspec.structs import replace
+
+from costopt.types import Json, Nano, Usage
+from costopt.wire import tally
+from costopt.wire.loose import count, first_count, record
+
+_READ = ("cached_tokens",)
+_WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
+_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+
+
+def inclusive(raw: Json, service_tier: Any = None) -> Usage | None:
+    """A usage object in OpenAI's or litellm's form, in disjoint buckets; None where it counts nothing.
+
+    The prompt count is taken without the cached tokens where it is smaller than they are, or where the total says so.
+    litellm's `cache_creation_token_details` tells one-hour cache writes from five-minute ones.
+    """
+    usage = tally.openai(_widened(raw), service_tier)
+    if not usage.prompt and not usage.output:
+        return None
+    lasting = min(_one_hour(raw), usage.cache_write)
+    return replace(usage, cache_write=usage.cache_write - lasting, cache_write_1h=lasting)
+
+
+def _widened(raw: Json) -> Json:
+    details = _details(raw)
+    prompt = first_count(raw.get("prompt_tokens"), raw.get("input_tokens"))
+    output = first_count(raw.get("completion_tokens"), raw.get("output_tokens"))
+    read = first_count(*(details.get(key) for key in _READ), raw.get("cache_read_input_tokens"))
+    written = first_count(*(details.get(key) for key in _WRITTEN), raw.get("cache_creation_input_tokens"))
+    cached = read + written
+    total = count(raw.get("total_tokens"))
+    if cached > prompt or (cached and total == prompt + cached + output):
+        return {**raw, "prompt_tokens": prompt + cached}
+    return raw
+
+
+def _details(raw: Json) -> Json:
+    return next((record(raw[key]) for key in _DETAILS if raw.get(key)), record(None))
+
+
+def _one_hour(raw: Json) -> int:
+    lives = record(_details(raw).get("cache_creation_token_details")) or record(raw.get("cache_creation"))
+    return count(lives.get("ephemeral_1h_input_tokens"))
+
+
+def paid(dollars: Any) -> Nano | None:
+    """US dollars as nano-USD; None for what is no amount. So is 0: these tools write 0 for an unknown price."""
+    if isinstance(dollars, bool) or dollars is None:
+        return None
+    try:
+        nano = int((Decimal(str(dollars)) * 10**9).to_integral_value())
+    except (InvalidOperation, ValueError, OverflowError):
+        return None
+    return nano if 0 < nano < 2**63 else None
