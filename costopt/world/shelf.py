@@ -21,15 +21,30 @@ import diskcache  # type: ignore[import-untyped]
 import zstandard
 from diskcache.core import DBNAME, MODE_RAW, UNKNOWN  # type: ignore[import-untyped]
 
+from costopt.world.bulk import insert
 from costopt.world.clock import SECOND
 
 #: zstd level of stored answers. A 3.7 KB answer: level 1 packs it in 13 µs, 3 in 18, 9 in 76, all to 37% of its size
 #: (9: 36%); longer ones gain more from 3.
 LEVEL = 3
+#: Bytes below which an answer is stored as it is: packing 1.2 KB takes 9 µs, and a hit unpacks it for another 10.
+PACKED_FROM = 2048
 #: No stored answer unpacks to more than this; a larger size in a frame's header is a lie or damage.
 LARGEST_ANSWER = 1 << 30
 #: Expired rows are deleted at most this often, seconds; a full cache deletes them at once.
 SWEEP_S = 600.0
+
+_FIND = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+_STORE = (
+    "INSERT INTO Cache(key, raw, store_time, expire_time, access_time, access_count,"
+    " tag, size, mode, filename, value)"
+)
+#: The same columns as a `set` of diskcache's changes, key for key.
+_AGAIN = (
+    "ON CONFLICT(key, raw) DO UPDATE SET store_time = excluded.store_time, expire_time = excluded.expire_time,"
+    " access_time = excluded.access_time, access_count = 0, tag = NULL, size = 0, mode = excluded.mode,"
+    " filename = NULL, value = excluded.value"
+)
 
 log = logging.getLogger("costopt")
 
@@ -39,7 +54,7 @@ class UnsafeRow(ValueError):
 
 
 class Plain(diskcache.Disk):  # type: ignore[misc]
-    """String keys as they are, values as zstd frames inside the database. Everything else is refused."""
+    """String keys as they are, bytes inside the database, long ones as zstd frames. Everything else is refused."""
 
     def __init__(self, directory: str, **settings: Any) -> None:
         super().__init__(directory)  # `settings` come from the file; none of them is for us
@@ -61,11 +76,18 @@ class Plain(diskcache.Disk):  # type: ignore[misc]
     ) -> tuple[int, int, None, sqlite3.Binary]:
         if read or type(value) is not bytes:
             raise UnsafeRow(f"a value must be bytes, not {type(value).__name__}")
-        return 0, MODE_RAW, None, sqlite3.Binary(self._pack.compress(value))
+        return 0, MODE_RAW, None, sqlite3.Binary(self.packed(value))
+
+    def packed(self, value: bytes) -> bytes:
+        """`value` as it lies in a row. What begins like a frame is put into one, so that it comes out the same."""
+        plain = len(value) < PACKED_FROM and not value.startswith(zstandard.FRAME_HEADER)
+        return value if plain else self._pack.compress(value)
 
     def fetch(self, mode: object, filename: object, value: object, read: object) -> bytes:
         if mode != MODE_RAW or filename is not None or read or type(value) is not bytes:
             raise UnsafeRow("a value that is not plain bytes")
+        if not value.startswith(zstandard.FRAME_HEADER):
+            return value
         try:
             if not 0 <= zstandard.frame_content_size(value) <= LARGEST_ANSWER:
                 raise UnsafeRow("a value of impossible size")
@@ -122,9 +144,13 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
         return self._con.execute
 
     def take(self, key: str) -> bytes | None:
-        """The bytes under `key`; None where there are none, or a row that cannot be ours."""
+        """The bytes under `key`, live or not; None where there are none, or a row that cannot be ours.
+
+        diskcache's own `get` takes twice as long: 90 µs in the midst of a call, this 40.
+        """
+        row = self._con.execute(_FIND, (key,)).fetchone()
         try:
-            return self.get(key)  # type: ignore[no-any-return]
+            return None if row is None else self._disk.fetch(*row, False)
         except UnsafeRow as error:
             log.warning("costopt: refused a cache row: %s", error)
             return None
@@ -136,10 +162,14 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
     def put_all(self, rows: Sequence[tuple[str, bytes, int]]) -> None:
         """Store (key, value, expiry in ns since the epoch) in one transaction, then make room."""
         now = time.time()
+        pack = self._disk.packed
+        stored = [
+            (key, 1, now, expires / SECOND, now, 0, None, 0, MODE_RAW, None, pack(data))
+            for key, data, expires in rows
+        ]
         try:
             with self.transact():
-                for key, data, expires in rows:
-                    self.set(key, data, expire=expires / SECOND - now)
+                insert(self._con, _STORE, stored, _AGAIN)
             if self.volume() > self._max_bytes:
                 self.cull()
             elif now - self._swept > SWEEP_S:

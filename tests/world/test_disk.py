@@ -82,6 +82,28 @@ def test_expiry_is_absolute(cache):
     assert cache.get("late", NOW) is None
 
 
+def test_rows_are_those_of_diskcache(cache, folder):
+    """Stored in bulk, they are read, counted, checked and replaced by diskcache's own methods as well."""
+    short, long, framed = b"short", b"long" * 1000, b"\x28\xb5\x2f\xfd no frame"
+    shelf = Shelf(folder, 1_000_000, 1)
+    shelf.put_all([("short", b"old", NOW + HOUR), ("short", short, NOW + HOUR), ("long", long, NOW + HOUR)])
+    shelf.put_all([("framed", framed, NOW + HOUR), ("late", short, NOW - 1)])
+    assert [shelf.get(key) for key in ("short", "long", "framed", "late")] == [short, long, framed, None]
+    assert (list(shelf), len(shelf)) == (["short", "long", "framed", "late"], 4)
+    assert shelf.check() == []
+    shelf.set("long", short)
+    assert shelf.take("long") == short
+    assert [shelf.take(key) for key in ("short", "framed", "none")] == [short, framed, None]
+    assert (shelf.expire(), shelf.pop("short"), len(shelf)) == (1, short, 2)
+    shelf.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 31, 129, 300])
+def test_a_batch_of_any_size_is_stored_whole(cache, count):
+    cache.put_many([(str(n), entry(b"%d" % n)) for n in range(count)])
+    assert [body_of(cache, str(n)) for n in range(count)] == [b"%d" % n for n in range(count)]
+
+
 def test_nothing_is_opened_before_it_is_needed_and_an_empty_batch_needs_nothing(folder):
     cache = DiskCache(folder, 1_000_000)
     cache.put_many([])
