@@ -1,6 +1,7 @@
 """The `costopt` command. One file per command; each imports what it needs when it runs, so `--help` is quick.
 
     demo      see the saving on a simulated provider, no key, no network
+    import    bring the logs of other tools into a ledger
     report    where the money went, from the ledger
     explain   the decisions of one recorded call
     policy    check a policy file, list the presets, print the schema
@@ -17,11 +18,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 
 from costopt import __version__
-from costopt.cli import archive, demo, explain, policy, report
+from costopt.cli import archive, demo, explain, imports, policy, report
 from costopt.cli.fault import InputError
 from costopt.errors import CostoptError, PolicyError
 
-COMMANDS = (demo, report, explain, policy, archive)
+COMMANDS = (demo, imports, report, explain, policy, archive)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

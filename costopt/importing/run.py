@@ -46,6 +46,11 @@ class Summary(Struct, kw_only=True):
     cost: Nano = 0
     unusable: list[Unusable] = []
 
+    @property
+    def usable(self) -> bool:
+        """Whether there was anything to import, new or not."""
+        return self.new + self.known > 0
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON, `cost_usd` included."""
         told = {name: getattr(self, name) for name in self.__struct_fields__ if name != "unusable"}

@@ -1,0 +1,187 @@
+"""`costopt import`: bring the logs of other tools into a ledger."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from costopt.cli import show
+from costopt.cli.fault import InputError
+from costopt.cli.money import dollars
+from costopt.cli.options import add_json, add_ledger, folder
+
+if TYPE_CHECKING:
+    from costopt.importing import Options, Summary
+    from costopt.importing.run import Progress
+
+#: Unusable lines that are printed; --json has all.
+SHOWN = 20
+_SPAN = re.compile(r"(\d{1,9})\s*(ms|s|m|h|d)")
+_NANOS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+
+
+def add(commands: Any) -> None:
+    parser: ArgumentParser = commands.add_parser("import", help="bring the logs of other tools into a ledger")
+    parser.add_argument("format", metavar="FORMAT", help="what the log is: see --list")
+    parser.add_argument(
+        "paths", nargs="+", metavar="PATH", help="file (.gz, .zst too), folder or - for stdin"
+    )
+    add_ledger(parser)
+    parser.add_argument("--list", action=_List, help="list the formats")
+    parser.add_argument("--model", default="", help="for calls that name no model, or one without a price")
+    parser.add_argument("--tools", metavar="FILE", help="tool schemas sent with every call, as a JSON list")
+    parser.add_argument(
+        "--start", metavar="DAY", help="calls whose log has no times get some, from this day on"
+    )
+    parser.add_argument(
+        "--every", default="2s", metavar="SPAN", help="from one of them to the next (2s, 500ms)"
+    )
+    parser.add_argument("--tag", action="append", metavar="K=V", help="for every call; repeatable")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: Namespace) -> int:
+    from costopt.errors import CannotImport
+    from costopt.importing import load
+
+    options = _options(args)
+    try:
+        with _progress(quiet=args.json) as progress:
+            done = load(
+                args.format, args.paths, ledger=folder(args.ledger), options=options, progress=progress
+            )
+    except CannotImport as error:
+        raise InputError(f"costopt: {error}") from error
+    if args.json:
+        show.as_json(done.to_dict())
+    elif done.usable:
+        _print(done)
+    if not done.usable:
+        raise InputError(_nothing(done))
+    return 0
+
+
+class _List(Action):
+    """Like --version: what is asked for is printed, whatever else is missing."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, SUPPRESS, nargs=0, default=SUPPRESS, help=more.get("help"))
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        from costopt.importing.formats import FORMATS
+
+        rows = [[name, listed.what] for name, listed in FORMATS.items()]
+        show.table([show.Column("format", right=False), show.Column("reads", right=False)], rows)
+        parser.exit()
+
+
+def _options(args: Namespace) -> Options:
+    from costopt.importing import Options
+
+    return Options(
+        model=args.model,
+        tools=_tools(args.tools) if args.tools else None,
+        start=_start(args.start) if args.start else None,
+        every=_every(args.every),
+        tags=dict(_tag(given) for given in args.tag or ()),
+    )
+
+
+def _tools(given: str) -> list[Any]:
+    try:
+        tools: Any = json.loads(folder(given).read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"costopt: --tools {given}: {_why(error)}") from error
+    if not isinstance(tools, list) or not all(isinstance(each, dict) for each in tools):  # pyright: ignore[reportUnknownVariableType] - why: any JSON
+        raise InputError(f"costopt: --tools {given}: write a JSON list of tool schemas")
+    return tools  # pyright: ignore[reportUnknownVariableType]
+
+
+def _why(error: Exception) -> str:
+    return f"cannot be read: {error.strerror}" if isinstance(error, OSError) else "no JSON"
+
+
+def _start(text: str) -> int:
+    from costopt.importing.times import moment
+
+    at = moment(text)
+    if at is None:
+        raise InputError(
+            f"costopt: --start {text!r}: write a day or a time such as 2026-11-01 or 2026-11-01T09:00"
+        )
+    return at
+
+
+def _every(text: str) -> int:
+    match = _SPAN.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"costopt: --every {text!r}: write a span such as 2s, 500ms or 1m (ms, s, m, h, d)")
+    return int(match[1]) * _NANOS[match[2]]
+
+
+def _tag(given: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"costopt: --tag {given!r}: write NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def _nothing(done: Summary) -> str:
+    if not done.lines and not done.unusable:
+        return "costopt: nothing to import: there is not one line in it"
+    first = f"; {_line(done, 0)}" if done.unusable else ""
+    return f"costopt: nothing in {_count(done.lines, 'line')} could be imported as {done.format}{first}"
+
+
+def _print(done: Summary) -> None:
+    priced = f", {dollars(done.cost)}" if done.new > done.unpriced else ""
+    show.line(
+        f"{_count(done.new, 'new call')}{priced} from {_count(done.lines, 'line')} in {show.clean(done.ledger)}"
+    )
+    for number, what in _remarks(done):
+        if number:
+            show.line(f"  {number:,} {what}")
+    for at in range(min(SHOWN, len(done.unusable))):
+        show.line(f"    {_line(done, at)}")
+    if len(done.unusable) > SHOWN:
+        show.line(f"    ... and {len(done.unusable) - SHOWN:,} more; --json has all")
+
+
+def _remarks(done: Summary) -> list[tuple[int, str]]:
+    return [
+        (done.known, "were there already, or twice in the log, and are counted once"),
+        (done.timeless, "have no time in the log and got one, in the log's order (tag time=synthetic)"),
+        (done.counted, "have no token counts in the log: counted here, estimates"),
+        (done.unpriced, "have no known price: they are in no sum of money"),
+        (len(done.unusable), "could not be used:"),
+    ]
+
+
+def _line(done: Summary, at: int) -> str:
+    lost = done.unusable[at]
+    place = f"{lost.path}:{lost.line}" if lost.line else lost.path
+    return show.clean(f"{place}: {lost.why}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Progress | None]:
+    """A bar on stderr with the time left, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("importing", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
