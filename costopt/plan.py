@@ -68,9 +68,7 @@ class Plan:
 
     def admits(self, request: Request, reply: Reply) -> bool:
         assert self.policy.cache is not None
-        speaks = request.api in CONVERSATIONS and reply.finish == "stop"
-        empty = speaks and not wire.output_text(request.api, reply).strip()
-        why = "it is empty" if empty else admit.storable(reply, self.policy.cache)
+        why = admit.storable(reply, self.policy.cache)
         request.note("cache", f"not stored: {why}" if why else "stored")
         return not why
 
@@ -136,10 +134,12 @@ class Plan:
     def accepts(self, request: Request, reply: Reply) -> bool:
         if not self.checks or self.policy.route is None:
             return True
-        if reply.finish not in ("stop", "tool"):
+        if reply.finish == "tool":
+            return True
+        if reply.finish not in ("stop", "empty"):
             return False
         text = wire.output_text(request.api, reply)
-        return reply.finish == "tool" or route.accept(text, self.policy.route.cascade.check, request.body)
+        return route.accept(text, self.policy.route.cascade.check, request.body)
 
     def downgrades(self, request: Request, full: BudgetExceeded) -> bool:
         """Whether the budget that is full lets a cheaper model try."""

@@ -44,4 +44,6 @@ def storable(reply: Reply, rules: Cache) -> str:
         return f"status {reply.status}"
     if reply.finish == "tool":
         return "" if rules.tool_calls else "it calls tools"
+    if reply.finish == "empty":
+        return "it is empty"
     return "" if reply.finish == "stop" else f"it ended with {reply.finish}"

@@ -20,6 +20,8 @@ class _Seen(Struct):
 
 
 class _Message(Struct):
+    content: Any = None
+    audio: Any = None
     refusal: Any = None
     tool_calls: list[_Seen | None] | None = None
     function_call: _Seen | None = None
@@ -188,4 +190,14 @@ def _choice_finish(choice: _Choice) -> Finish:
     if message.refusal:
         return "refusal"
     found = finish.finish(choice.finish_reason)
-    return "tool" if found == "stop" and (message.tool_calls or message.function_call) else found
+    if found != "stop":
+        return found
+    if message.tool_calls or message.function_call:
+        return "tool"
+    return "stop" if _says(message) else "empty"
+
+
+def _says(message: _Message) -> bool:
+    """Whether there is more than blanks in a message that calls nothing and refuses nothing."""
+    said = parts.text_of(message.content) + text(record(message.audio).get("transcript"))
+    return bool(said) and not said.isspace()

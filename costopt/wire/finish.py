@@ -1,4 +1,4 @@
-"""Why a model stopped: the words of all providers in one vocabulary."""
+"""Why a model stopped: the words of all providers in one vocabulary, and "empty" for a stop with nothing said."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ _BADNESS: dict[Finish, int] = {
     "unknown": 2,
     "tool": 1,
     "stop": 0,
+    "empty": -1,
 }
 
 
@@ -62,9 +63,4 @@ def finish(word: Any) -> Finish:
 
 def worst(finishes: Iterable[Finish]) -> Finish:
     """The one that matters of several choices; "unknown" of none."""
-    found: list[Finish] = sorted(finishes, key=_badness)
-    return found[-1] if found else _UNKNOWN
-
-
-def _badness(finish: Finish) -> int:
-    return _BADNESS[finish]
+    return max(finishes, key=_BADNESS.__getitem__, default=_UNKNOWN)

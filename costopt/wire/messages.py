@@ -20,6 +20,7 @@ class _Answer(Struct):
     usage: Any = None
     stop_reason: Any = None
     error: Any = None
+    content: Any = None
 
 
 _ANSWERS = msgspec.json.Decoder(_Answer)
@@ -152,5 +153,12 @@ def _schema(body: Json) -> Any:
 
 def _summary(answer: _Answer) -> Summary:
     raw = record(answer.usage) or None
-    stopped: Finish = "error" if answer.error else finish.finish(answer.stop_reason)
-    return Summary(text(answer.model), tally.anthropic(raw) if raw else None, raw, stopped)
+    return Summary(text(answer.model), tally.anthropic(raw) if raw else None, raw, _finish(answer))
+
+
+def _finish(answer: _Answer) -> Finish:
+    if answer.error:
+        return "error"
+    found = finish.finish(answer.stop_reason)
+    says = found != "stop" or any(_spoken(block).strip() for block in records(answer.content))
+    return found if says else "empty"

@@ -15,13 +15,9 @@ from costopt.wire.base import Event, Summary
 from costopt.wire.loose import count, encode, items, record, records, text
 
 
-class _Part(Struct):
-    type: Any = None
-
-
 class _Item(Struct):
     type: Any = None
-    content: list[_Part | None] | None = None
+    content: Any = None
 
 
 class _Reason(Struct):
@@ -163,6 +159,9 @@ def _finish(answer: _Answer) -> Finish:
 
 def _completed(answer: _Answer) -> Finish:
     output = [item for item in answer.output or () if item]
-    if any(part.type == "refusal" for item in output for part in item.content or () if part):
+    if any(part.get("type") == "refusal" for item in output for part in records(item.content)):
         return "refusal"
-    return "tool" if any(text(item.type) in _ASKING for item in output) else "stop"
+    if any(text(item.type) in _ASKING for item in output):
+        return "tool"
+    says = any(parts.text_of(item.content).strip() for item in output if item.type == "message")
+    return "stop" if says else "empty"

@@ -120,7 +120,11 @@ def test_max_output_counts_every_choice() -> None:
     ("choice", "finish"),
     [
         ({"finish_reason": "stop", "message": {"content": "x"}}, "stop"),
-        ({"finish_reason": "stop", "message": {"content": ""}}, "stop"),
+        ({"finish_reason": "stop", "message": {"content": [{"type": "text", "text": "x"}]}}, "stop"),
+        ({"finish_reason": "stop", "message": {"content": "", "audio": {"transcript": "x"}}}, "stop"),
+        ({"finish_reason": "stop", "message": {"content": " \n"}}, "empty"),
+        ({"finish_reason": "stop", "message": {"content": None, "reasoning": "hm"}}, "empty"),
+        ({"finish_reason": "stop"}, "empty"),
         ({"finish_reason": "stop", "message": {"refusal": "No."}}, "refusal"),
         ({"finish_reason": "stop", "message": {"tool_calls": [{"id": "c"}]}}, "tool"),
         ({"finish_reason": "tool_calls", "message": {"tool_calls": [{"id": "c"}]}}, "tool"),
@@ -136,6 +140,13 @@ def test_finish(choice: Json, finish: Finish) -> None:
     body = {"choices": [choice], "model": "m"}
     assert CHAT.summary(body).finish == finish
     assert wire.read_body("chat", 200, (), msgspec.json.encode(body)).finish == finish
+
+
+def test_one_choice_that_says_something_is_enough() -> None:
+    silent: Json = {"finish_reason": "stop", "message": {"content": ""}}
+    speaking: Json = {"finish_reason": "stop", "message": {"content": "x"}}
+    assert CHAT.summary({"choices": [silent, speaking]}).finish == "stop"
+    assert CHAT.summary({"choices": [silent, silent]}).finish == "empty"
 
 
 def test_the_worst_choice_counts() -> None:

@@ -113,7 +113,22 @@ def test_needs_and_bounds() -> None:
     ],
 )
 def test_finish(reason: str | None, finish: Finish) -> None:
-    assert MESSAGES.summary({"stop_reason": reason}).finish == finish
+    said = [{"type": "text", "text": "x"}]
+    assert MESSAGES.summary({"stop_reason": reason, "content": said}).finish == finish
+
+
+SAID: list[tuple[Any, Finish]] = [
+    ([{"type": "text", "text": " "}, {"type": "text", "text": "x"}], "stop"),
+    ([{"type": "server_tool_use", "input": {}}], "stop"),
+    ([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "\n"}], "empty"),
+    ([], "empty"),
+    (None, "empty"),
+]
+
+
+@pytest.mark.parametrize(("content", "finish"), SAID)
+def test_a_stop_with_nothing_said(content: Any, finish: Finish) -> None:
+    assert MESSAGES.summary({"stop_reason": "end_turn", "content": content}).finish == finish
 
 
 def stream(*events: Json) -> bytes:
@@ -146,7 +161,7 @@ END: list[Json] = [
 
 def test_counts_of_the_end_replace_those_of_the_start() -> None:
     reply, complete = wire.read_events("messages", 200, (), stream(START, {"type": "ping"}, *END))
-    assert complete and reply.finish == "stop" and reply.usage is not None
+    assert complete and reply.finish == "empty" and reply.usage is not None
     assert (reply.usage.input, reply.usage.cache_read, reply.usage.output) == (10, 5, 20)
 
 

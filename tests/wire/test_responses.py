@@ -100,9 +100,12 @@ def test_needs_and_bounds() -> None:
 @pytest.mark.parametrize(
     ("body", "finish"),
     [
-        ({"status": "completed"}, "stop"),
+        ({"status": "completed"}, "empty"),
+        ({"status": "completed", "output": [{"type": "message", "content": [{"text": "x"}]}]}, "stop"),
+        ({"status": "completed", "output": [{"type": "message", "content": "x"}]}, "stop"),
+        ({"status": "completed", "output": [{"type": "message", "content": [{"text": " "}]}]}, "empty"),
         ({"status": "completed", "output": [call(1)]}, "tool"),
-        ({"status": "completed", "output": [{"type": "web_search_call"}]}, "stop"),
+        ({"status": "completed", "output": [{"type": "web_search_call"}]}, "empty"),
         (
             {"status": "completed", "output": [{"type": "message", "content": [{"type": "refusal"}]}]},
             "refusal",
