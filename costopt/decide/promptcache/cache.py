@@ -7,7 +7,6 @@ Anthropic's "Prompt caching" page says. Not simulated: misses by routing or earl
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from costopt.decide.promptcache.ruler import Ruler
@@ -134,26 +133,20 @@ class _Look:
         self._marks = [(end, ttl) for end, ttl in marks if ruler.tokens(end) >= rules.least]
         if not self._marks:
             return Split(0, 0, 0, self._tokens)
-        self._hit = self._entry(steps, rules.positions(pieces))
+        self._hit = self._entry(steps, pieces)
         start = self._hit[1] if self._hit else 0
         read = ruler.tokens(start)
         long = max((end for end, ttl in self._marks if end > start and ttl > rules.ttl), default=start)
         upto_long, upto_last = ruler.tokens(long), ruler.tokens(self._marks[-1][0])
         return Split(read, upto_last - upto_long, upto_long - read, self._tokens - upto_last)
 
-    def _entry(self, steps: list[Step], positions: list[int]) -> Step | None:
+    def _entry(self, steps: list[Step], pieces: Sequence[Piece]) -> Step | None:
         """The longest entry that one of the breakpoints reaches, looking back from the last one first."""
-        known = [
-            step
-            for step, (end, whole) in zip(steps, _ends(steps), strict=True)
-            if step[1] == end and whole and step[0].entry_lives(self._at)
-        ]
+        entries = [step for step in _whole(steps) if step[0].entry_lives(self._at)]
         for mark, _ in reversed(self._marks):
-            step = next((s for s in reversed(known) if s[1] <= mark), None)
-            if step is not None:
-                passed = bisect_right(positions, mark) - bisect_right(positions, step[1])
-                if passed < self._rules.reach:
-                    return step
+            nearest = next((step for step in reversed(entries) if step[1] <= mark), None)
+            if nearest and self._rules.reaches(pieces, nearest[1], mark):
+                return nearest
         return None
 
     def remember(self, root: Node, owner: int, ready: int) -> int:
@@ -164,7 +157,7 @@ class _Look:
         until = self._at + self._rules.ttl
         for node in path:
             _touch(node, self._at, until, owner, ready)
-        path[-1].tokens = self._tokens
+        self._ruler.note(path[-1], len(self._digests))
         return 2
 
     def _remember_marks(self, root: Node, owner: int, ready: int) -> int:
@@ -176,7 +169,7 @@ class _Look:
             nodes = lay(node, self._digests[start:end])
             path += nodes
             node, start = nodes[-1] if nodes else node, end
-            self._write(node, ttl, self._ruler.tokens(end), owner, ready)
+            self._write(node, end, ttl, owner, ready)
         if self._hit:
             entry = self._hit[0]
             entry.owner, entry.entry_until = owner, max(entry.entry_until, self._at + entry.entry_ttl)
@@ -185,22 +178,22 @@ class _Look:
             node.until = max(node.until, self._at + longest)
         return 2 * len(self._marks)
 
-    def _write(self, node: Node, ttl: int, tokens: int, owner: int, ready: int) -> None:
+    def _write(self, node: Node, end: int, ttl: int, owner: int, ready: int) -> None:
         if node.entry_until <= self._at:
-            node.entry_ttl, node.since, node.tokens = ttl, ready, tokens
+            node.entry_ttl, node.since = ttl, ready
+            self._ruler.note(node, end)
         node.since = min(node.since, ready)
         node.entry_until = max(node.entry_until, self._at + node.entry_ttl)
         node.owner = owner
 
 
-def _ends(steps: list[Step]) -> list[tuple[int, bool]]:
-    """For each step, where its edge ends and whether all of it agreed."""
-    ends: list[tuple[int, bool]] = []
-    at = 0
-    for node, end in steps:
-        ends.append((at + len(node.edge), end == at + len(node.edge)))
-        at = end
-    return ends
+def _whole(steps: list[Step]) -> list[Step]:
+    """The nodes that agree in full: all but perhaps the last."""
+    if not steps:
+        return []
+    node, end = steps[-1]
+    start = steps[-2][1] if len(steps) > 1 else 0
+    return steps if end - start == len(node.edge) else steps[:-1]
 
 
 def _touch(node: Node, at: int, until: int, owner: int, ready: int) -> None:

@@ -26,7 +26,6 @@ from costopt.decide.pricemap import Row
 from costopt.decide.promptcache.words import Piece
 from costopt.types import Json
 from costopt.wire.loose import record, text
-from costopt.wire.loose import text
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE
@@ -73,11 +72,19 @@ class Rules(Struct, frozen=True):
         kept = [mark for mark in found if mark[0] != newest][-(self.marks - 1) :]
         return sorted([*kept, (newest, self.ttl)]) if newest else kept
 
-    def positions(self, pieces: Sequence[Piece]) -> list[int]:
-        """Where an entry is looked for, as numbers of pieces, in order."""
+    def reaches(self, pieces: Sequence[Piece], start: int, end: int) -> bool:
+        """Whether a breakpoint after `end` pieces finds an entry that was written after `start` of them."""
+        passed = 0
+        for at in range(end - 1, start - 1, -1):
+            passed += self._is_position(pieces[at])
+            if passed >= self.reach:
+                return False
+        return True
+
+    def _is_position(self, piece: Piece) -> bool:
         if self.by_message:
-            return [end for end, piece in enumerate(pieces, 1) if piece.mark or piece.ends == "message"]
-        return [end for end, piece in enumerate(pieces, 1) if piece.size and (piece.mark or piece.ends)]
+            return piece.ends == "message" or piece.mark != ""
+        return piece.size > 0 and (piece.ends != "" or piece.mark != "")
 
     def _life(self, piece: Piece) -> int:
         return self.ttl_1h or self.ttl if piece.mark == "1h" else self.ttl

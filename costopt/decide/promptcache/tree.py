@@ -14,16 +14,17 @@ Digests: TypeAlias = tuple[bytes, ...]
 class Node:
     """`edge` leads here from the parent. Times are nanoseconds: `since` until `until` all of the edge is known.
 
-    `owner` kept it alive last. `tokens` is how long the prompt is up to here (0: not known). An entry that was
-    written at a breakpoint ends here where `entry_ttl` is not 0; it lives until `entry_until`.
+    `owner` kept it alive last. `tokens` and `size` (bytes) are how long the prompt is up to here (0: not known). An
+    entry that was written at a breakpoint ends here where `entry_ttl` is not 0; it lives until `entry_until`.
     """
 
-    __slots__ = ("children", "edge", "entry_ttl", "entry_until", "owner", "since", "tokens", "until")
+    __slots__ = ("children", "edge", "entry_ttl", "entry_until", "owner", "since", "size", "tokens", "until")
 
     def __init__(self, edge: Digests = ()) -> None:
         self.edge = edge
         self.children: dict[bytes, Node] = {}
-        self.since = self.until = self.owner = self.tokens = self.entry_ttl = self.entry_until = 0
+        self.since = self.until = self.owner = self.tokens = self.size = 0
+        self.entry_ttl = self.entry_until = 0
 
     def lives(self, at: int) -> bool:
         return self.since <= at < self.until
