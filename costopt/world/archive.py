@@ -99,8 +99,9 @@ def _move_some(folder: Path, db: sqlite3.Connection, cutoff: int, limit: int, no
         if not facts:
             return 0
         parts = {key: reader.kept(key) for key in _keys(facts)}
+        sizes = dict(zip(parts, reader.sizes(parts), strict=True))
     path = folder / "segments" / _name(facts)
-    checksum = _write(path, facts, parts)
+    checksum = _write(path, facts, parts, sizes)
     _commit(db, path, facts, checksum, now_ns)
     return len(facts)
 
@@ -120,14 +121,14 @@ def _name(facts: list[Fact]) -> str:
     return f"{facts[0].started // 10**9}-{digest(chr(0).join(f.id for f in facts).encode()).hex()[:16]}.seg"
 
 
-def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None]) -> bytes:
+def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None], sizes: dict[bytes, int]) -> bytes:
     """Put a whole, verified file at `path`; its checksum."""
     aside = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        segment.write(aside, facts, parts)
+        segment.write(aside, facts, parts, sizes)
         with contextlib.closing(segment.Segment(aside)) as made:
-            made.verify(facts, parts)
+            made.verify(facts, parts, sizes)
             checksum = made.checksum()
         aside.replace(path)
         _sync(path.parent)

@@ -165,7 +165,7 @@ def test_a_damaged_segment_is_noticed(tmp_path: Path, at: int) -> None:
     path.write_bytes(data)
     with pytest.raises(LedgerError, match=r"damaged|not a segment|newer"), Reader(tmp_path) as reader:
         for segment in reader.segments():
-            segment.verify(list(segment.facts()), {})
+            segment.verify(list(segment.facts()), {}, {})
         for fact in reader.facts():
             reader.body(fact)
 

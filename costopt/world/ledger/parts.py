@@ -8,20 +8,27 @@ messages stores two; any other value above 64 bytes (tools, system, a schema) is
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Any, TypeAlias, cast
+from itertools import accumulate
+from typing import Any, TypeAlias, TypeVar, cast
 
 import msgspec
+from msgspec import Struct
 
 from costopt.types import Json
 
+T = TypeVar("T")
 #: Parts per key that is not inline, in shape order.
 Groups: TypeAlias = list[list[bytes]]
 
 SPLIT = frozenset({"messages", "input"})
 INLINE_BYTES = 64
 INLINE, ONE, MANY = 0, 1, 2
+
+#: One number as `pack` writes it: seven bits a byte, the lowest first, the high bit on all but the last.
+_VARINT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -58,6 +65,32 @@ def split(body: Json, *, private: bool = False) -> tuple[bytes, Groups]:
             shape.append((key, ONE, None))
             groups.append([encode(value)])
     return encode(shape), groups
+
+
+class Outline(Struct, frozen=True):
+    """What a shape says of a body: `values` stand in it, in body order; the values of `keys` lie in parts, one
+    group a key, in body order. `lists` are those keys whose value is a list with one part an item (messages)."""
+
+    values: Json
+    keys: tuple[str, ...]
+    lists: frozenset[str]
+
+    def named(self, groups: Iterable[Sequence[T]]) -> list[tuple[str, Sequence[T]]]:
+        """Each key with its parts, or with whatever stands for them (hashes, sizes)."""
+        return list(zip(self.keys, groups, strict=True))
+
+
+def outline(shape: bytes) -> Outline:
+    """A shape without its parts: parameters are to be had without putting the body together.
+
+    With `private` that is numbers, booleans and the model; else also what is at most 64 bytes long.
+    """
+    items: list[tuple[str, int, Any]] = decode(shape)
+    return Outline(
+        {key: value for key, kind, value in items if kind == INLINE},
+        tuple(key for key, kind, _ in items if kind != INLINE),
+        frozenset(key for key, kind, _ in items if kind == MANY),
+    )
 
 
 def join(shape: bytes, groups: Iterable[Sequence[bytes]]) -> Json:
@@ -110,16 +143,15 @@ def pack(groups: Iterable[Iterable[int]]) -> bytes:
 
 def unpack(refs: bytes) -> list[list[int]]:
     """What `pack` packed."""
-    numbers = _varints(refs)
+    coded: list[bytes] = _VARINT.findall(refs)
     groups: list[list[int]] = []
-    last = 0
-    for count in numbers:
-        group: list[int] = []
-        for _ in range(count):
-            coded = next(numbers)
-            last += coded >> 1 if coded % 2 == 0 else -((coded + 1) >> 1)
-            group.append(last)
-        groups.append(group)
+    at = last = 0
+    while at < len(coded):
+        end = at + 1 + _varint_of(coded[at])
+        group = list(accumulate(map(_STEPS.__getitem__, coded[at + 1 : end]), initial=last))
+        last = group[-1]
+        groups.append(group[1:])
+        at = end
     return groups
 
 
@@ -130,17 +162,28 @@ def _varint(out: bytearray, number: int) -> None:
     out.append(number)
 
 
-def _varints(data: bytes) -> Iterator[int]:
-    number = shift = 0
-    for byte in data:
-        number |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            yield number
-            number = shift = 0
+def _varint_of(data: bytes) -> int:
+    number = 0
+    for byte in reversed(data):
+        number = number << 7 | byte & 127
+    return number
+
+
+class _Steps(dict[bytes, int]):
+    """Steps from one part number to the next, as `pack` codes them; those of one byte are ready."""
+
+    def __missing__(self, coded: bytes) -> int:
+        step = _varint_of(coded)
+        return -((step + 1) >> 1) if step & 1 else step >> 1
+
+
+_STEPS = _Steps((bytes([n]), -((n + 1) >> 1) if n & 1 else n >> 1) for n in range(128))
 
 
 def request_hash(shape: bytes, groups: Iterable[Iterable[bytes]]) -> bytes:
     """One hash for a whole body, from the hashes of its shape and parts."""
-    counted = (piece for group in map(tuple, groups) for piece in (len(group).to_bytes(4, "big"), *group))
-    return digest(b"".join((shape, *counted)))
+    pieces = [shape]
+    for group in map(tuple, groups):
+        pieces.append(len(group).to_bytes(4, "big"))
+        pieces += group
+    return digest(b"".join(pieces))

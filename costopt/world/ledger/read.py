@@ -2,78 +2,51 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import heapq
 import sqlite3
-from collections.abc import Generator, Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
-import zstandard
-
 from costopt.errors import LedgerError
-from costopt.types import Decision, Finish, Json, Receipt, Reply, Saving, Tier, Usage
+from costopt.types import Finish, Json, Reply, Tags, Tier
 from costopt.world.ledger import schema
-from costopt.world.ledger.intern import WITHHELD, ZSTD
-from costopt.world.ledger.parts import decode, join, unpack
+from costopt.world.ledger.live import Live
+from costopt.world.ledger.parts import Outline, join, outline
 from costopt.world.ledger.segment import Segment
-from costopt.world.ledger.words import Fact
+from costopt.world.ledger.segments import Dated, Segments, Volume
+from costopt.world.ledger.words import Fact, Selection
 
-_SELECT = """
-SELECT f.n, f.id, f.started, f.ended, f.first, o.api, o.provider, o.endpoint, o.asked, o.served, o.tenant,
-o.variant,
-  o.revision, f.outcome, f.tier, f.status, f.finish, f.stream, f.control, f.trimmed,
-  f.input, f.cache_read, f.cache_write, f.cache_write_1h, f.output, f.reasoning, f.audio_input, f.audio_output, f.image_input, f.searches,
-  f.service_tier, f.estimated, f.raw_usage, f.cost, f.unpriced, f.error, f.headers, f.attempts,
-  f.cache_key, t.json AS tags, f.request_hash, f.shape, f.refs, f.reply_body, f.reply_events
-FROM facts f JOIN origins o ON o.id = f.origin JOIN tagsets t ON t.id = f.tagset
-"""
-_TEXTS = (
-    "id",
-    "api",
-    "provider",
-    "endpoint",
-    "asked",
-    "served",
-    "tenant",
-    "variant",
-    "revision",
-    "outcome",
-    "tier",
-    "control",
-    "cache_key",
-)
-_USAGE = (
-    "input",
-    "cache_read",
-    "cache_write",
-    "cache_write_1h",
-    "output",
-    "reasoning",
-    "audio_input",
-    "audio_output",
-    "image_input",
-    "searches",
-    "service_tier",
+#: The end of time, as far as the ledger can tell.
+FOREVER = 2**63 - 1
+#: Bytes of parts kept in memory, as the calls of a conversation share most of theirs.
+MEMORY = 32 << 20
+_VOLUMES = (
+    "SELECT name, calls, first_started, last_started FROM segments ORDER BY archived, first_started, name"
 )
 
 
 class Reader:
     """One consistent view of a ledger, from the moment it was opened. Close it, or use it in a `with`.
 
-    Raises LedgerError from the constructor where there is no readable ledger.
+    Values that calls share (tags, headers) are shared between facts too: do not change them. Raises LedgerError
+    from the constructor where there is no readable ledger, and later where a part of it is damaged or missing.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, memory: int = MEMORY) -> None:
         self.folder = folder
         self._db = schema.connect_to_read(folder)
         self._db.row_factory = sqlite3.Row
-        self._unzip = zstandard.ZstdDecompressor()
-        self._segments: dict[str, Segment] = {}
-        self._hashes: dict[int, bytes] = {}
         self._db.execute("BEGIN")
-        self._db.execute("SELECT count(*) FROM meta").fetchone()  # the snapshot begins with the first read
+        self._live = Live(self._db, folder / schema.NAME)
+        # the snapshot begins with this first read
+        rows = enumerate(self.query(_VOLUMES))
+        volumes = [Volume(name, calls, first, last, rank) for rank, (name, calls, first, last) in rows]
+        self._segments = Segments(folder / "segments", volumes)
+        self._memory = _Memory(memory)
+        self._outline = lru_cache(4096)(self._find_outline)
 
     def __enter__(self) -> Reader:
         return self
@@ -82,8 +55,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        for segment in self._segments.values():
-            segment.close()
+        self._segments.close()
         self._db.close()
 
     def query(self, sql: str, *args: Any) -> list[sqlite3.Row]:
@@ -93,19 +65,42 @@ class Reader:
         except sqlite3.Error as error:
             raise schema.unreadable(self.folder / schema.NAME, error) from error
 
-    def facts(self, since: int = 0, until: int = 2**63 - 1) -> Iterator[Fact]:
-        """Calls started in [since, until), nanoseconds: archived ones first, each part by start time."""
-        for segment in self.segments():
-            if segment.last >= since and segment.first < until:
-                yield from (fact for fact in segment.facts() if since <= fact.started < until)
-        yield from self.live(since, until)
+    def facts(
+        self,
+        since: int = 0,
+        until: int = FOREVER,
+        *,
+        model: str = "",
+        tags: Tags = {},  # noqa: B006  never changed
+        decisions: bool = True,
+    ) -> Iterator[Fact]:
+        """Calls started in [since, until) ns, archived and live, in one order: by start, then as written.
 
-    def live(self, since: int = 0, until: int = 2**63 - 1) -> Iterator[Fact]:
+        `model` ("" is any) is the model asked for or the one that answered, alone or as `provider/model`; `tags`
+        must all be there. Without `decisions` those of live calls are not looked up. However many calls there
+        are, memory stays flat; each call of this method begins anew.
+        """
+        wanted = Selection(since, until, model, tags)
+        live = self._live.facts(wanted, decisions=decisions)
+        archived = self._segments.streams(wanted)
+        if not archived:
+            return live
+        last = len(self._segments.volumes)
+        dated: Iterator[Dated] = ((fact.started, last, fact) for fact in live)
+        return (fact for _, _, fact in heapq.merge(*archived, dated))
+
+    def live(self, since: int = 0, until: int = FOREVER) -> Iterator[Fact]:
         """Those of them that are not archived."""
-        where = "WHERE f.started >= ? AND f.started < ? ORDER BY f.started, f.n"
-        with self._readable():
-            for row in self._db.execute(_SELECT + where, (since, until)):
-                yield self._fact(row)
+        return self._live.facts(Selection(since, until))
+
+    def count(self, since: int = 0, until: int = FOREVER) -> int:
+        """How many calls started in [since, until); without reading most of them."""
+        return self._live.count(since, until) + self._segments.count(since, until)
+
+    def span(self) -> tuple[int, int] | None:
+        """When the first and the last call started, ns; None where the ledger holds no call."""
+        spans = [span for span in (self._live.span(), self._segments.span()) if span]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
     def fact(self, call: str) -> Fact:
         """The call with this id, or the only one whose id begins so. Raises LedgerError."""
@@ -119,23 +114,28 @@ class Reader:
             raise LedgerError(
                 f"{call}: {len(found)} calls begin so ({some}{', ...' if len(found) > 5 else ''})"
             )
-        for name, segment in found.items():
-            return (
-                segment.fact(name) if segment else self._fact(self.query(_SELECT + "WHERE f.id = ?", name)[0])
-            )
+        for name, file in found.items():
+            fact = self._segments.segment(file).fact(name) if file else self._live.fact(name)
+            if fact:
+                return fact
         raise LedgerError(f"{call}: no such call in {self.folder}")
 
-    def _ids(self, prefix: str) -> dict[str, Segment | None]:
-        """Ids that begin with `prefix` and where each is; None is live."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        live = self.query("SELECT id FROM facts WHERE id >= ? AND id < ?", prefix, end)
-        found: dict[str, Segment | None] = {name: s for s in self.segments() for name in s.ids(prefix)}
-        return found | {row["id"]: None for row in live}
+    def _ids(self, prefix: str) -> dict[str, str]:
+        """Ids that begin with `prefix` and the file each is in; "" is live."""
+        found = {name: segment.path.name for segment in self.segments() for name in segment.ids(prefix)}
+        return found | dict.fromkeys(self._live.ids(prefix), "")
 
     def body(self, fact: Fact) -> Json:
         """The request body as it was sent. Raises LedgerError where content was withheld."""
         parts = [[self.part(key) for key in group] for group in fact.parts]
         return join(self.part(fact.shape), parts)
+
+    def outline(self, fact: Fact) -> Outline:
+        """The body without its parts: parameters, and which key each group of `fact.parts` belongs to.
+
+        There also where content was withheld. Shared between facts: do not change it.
+        """
+        return self._outline(fact.shape)
 
     def answer(self, fact: Fact) -> Reply | None:
         """The reply as it was recorded, without its receipt; None where the call got none. Raises LedgerError."""
@@ -163,86 +163,56 @@ class Reader:
 
     def kept(self, key: bytes) -> bytes | None:
         """The same, None where it was withheld. Raises LedgerError where nothing has this hash."""
-        for row in self.query("SELECT codec, body FROM parts WHERE hash = ?", key):
-            if row["codec"] == WITHHELD:
-                return None
-            return self._unzip.decompress(row["body"]) if row["codec"] == ZSTD else bytes(row["body"])
-        for segment in self.segments():
-            if segment.holds(key):
-                return segment.kept(key)
+        if (known := self._memory.get(key)) is not None:
+            return known
+        here, data = self._live.kept(key)
+        if not here:
+            data = self._archived(key).kept(key)
+        if data is not None:
+            self._memory.put(key, data)
+        return data
+
+    def sizes(self, keys: Iterable[bytes]) -> list[int]:
+        """Bytes of each of these parts, also of those withheld. Raises LedgerError where one is missing.
+
+        Cheap for the parts of a fact that was just read.
+        """
+        return [
+            self._archived(key).size(key) if (size := self._live.size(key)) is None else size for key in keys
+        ]
+
+    def segments(self) -> Iterator[Segment]:
+        """The archive's files, oldest first. Only the last few stay open."""
+        return (self._segments.segment(volume.name) for volume in self._segments.volumes)
+
+    def _archived(self, key: bytes) -> Segment:
+        if segment := self._segments.find(key):
+            return segment
         raise LedgerError(f"{self.folder}: part {key.hex()[:12]} is missing")
 
-    def segments(self) -> list[Segment]:
-        """The archive's files, oldest first."""
-        rows = self.query("SELECT name FROM segments ORDER BY first_started, name")
-        for (name,) in rows:
-            if name not in self._segments:
-                self._segments[name] = Segment(self.folder / "segments" / name)
-        return [self._segments[name] for (name,) in rows]
-
-    def _hash(self, part: int | None) -> bytes | None:
-        if part is None:
-            return None
-        if part not in self._hashes:
-            if len(self._hashes) > 100_000:
-                self._hashes.clear()
-            self._hashes[part] = bytes(self.query("SELECT hash FROM parts WHERE id = ?", part)[0][0])
-        return self._hashes[part]
-
-    def _fact(self, row: sqlite3.Row) -> Fact:
-        shape = self._hash(row["shape"])
-        assert shape is not None
-        groups = tuple(tuple(self._hash(part) or b"" for part in group) for group in unpack(row["refs"]))
-        return Fact(
-            **{
-                name: row[name]
-                for name in (
-                    *_TEXTS,
-                    "started",
-                    "ended",
-                    "first",
-                    "status",
-                    "finish",
-                    "trimmed",
-                    "cost",
-                    "error",
-                )
-            },
-            stream=bool(row["stream"]),
-            unpriced=bool(row["unpriced"]),
-            usage=_usage(row),
-            raw_usage=decode(row["raw_usage"]) if row["raw_usage"] else None,
-            headers=json.loads(row["headers"]),
-            tags=json.loads(row["tags"]),
-            request_hash=bytes(row["request_hash"]),
-            shape=shape,
-            parts=groups,
-            reply_body=self._hash(row["reply_body"]),
-            reply_events=self._hash(row["reply_events"]),
-            attempts=msgspec.json.decode(row["attempts"], type=tuple[Receipt, ...])
-            if row["attempts"]
-            else (),
-            savings=self._savings(row["n"]),
-            decisions=self._decisions(row["n"]),
-        )
-
-    def _savings(self, call: int) -> tuple[Saving, ...]:
-        sql = "SELECT lever, nano, basis, baseline FROM savings WHERE call = ? ORDER BY seq"
-        return tuple(Saving(*row) for row in self.query(sql, call))
-
-    def _decisions(self, call: int) -> tuple[Decision, ...]:
-        sql = "SELECT layer, what FROM decisions WHERE call = ? ORDER BY seq"
-        return tuple(Decision(*row) for row in self.query(sql, call))
-
-    @contextlib.contextmanager
-    def _readable(self) -> Generator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise schema.unreadable(self.folder / schema.NAME, error) from error
+    def _find_outline(self, shape: bytes) -> Outline:
+        return outline(self.part(shape))
 
 
-def _usage(row: sqlite3.Row) -> Usage | None:
-    if row["input"] is None:
-        return None
-    return Usage(**{name: row[name] for name in _USAGE}, estimated=bool(row["estimated"]))
+class _Memory:
+    """Parts read lately, in at most `room` bytes."""
+
+    #: What an entry takes beside its bytes: key, bytes objects, table.
+    ENTRY = 200
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._used = 0
+        self._parts: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def get(self, key: bytes) -> bytes | None:
+        if (data := self._parts.get(key)) is not None:
+            self._parts.move_to_end(key)
+        return data
+
+    def put(self, key: bytes, data: bytes) -> None:
+        self._parts[key] = data
+        self._used += len(data) + self.ENTRY
+        while self._used > self._room:
+            _, oldest = self._parts.popitem(last=False)
+            self._used -= len(oldest) + self.ENTRY

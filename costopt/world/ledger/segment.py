@@ -11,9 +11,11 @@ Numbers are big-endian.
 from __future__ import annotations
 
 import os
+import sys
+from array import array
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +33,8 @@ VERSION = 1
 FRAME_BYTES = 16 * 1024
 LEVEL = 12
 DICTIONARY_BYTES = 64 * 1024
+#: Part hashes remembered by number, about 3 MB.
+REMEMBERED = 20_000
 _TAIL = 8 + 32 + len(MAGIC)
 _NONE = b""
 
@@ -47,19 +51,20 @@ class Kept(Struct, frozen=True, array_like=True):
 
 class Index(Struct, frozen=True):
     """`frames` are (offset, length); part i lies in frame `part_frame[i]` at `part_start[i]`,
-    `part_size[i]` long.
+    `part_size[i]` long, or -1 - `part_size[i]` where it was withheld. `by_hash` holds part numbers in the
+    order of their hashes. These four are signed 64-bit numbers.
 
-    `part_size` -1 is a withheld part. `ids` are in file order, `fact_frames` says how many facts each
-    frame holds.
+    `ids` are in file order, `fact_frames` says how many facts each frame holds.
     """
 
     version: int
     dictionary: bytes
     frames: list[tuple[int, int]]
     hashes: bytes
-    part_frame: list[int]
-    part_start: list[int]
-    part_size: list[int]
+    part_frame: bytes
+    part_start: bytes
+    part_size: bytes
+    by_hash: bytes
     fact_frames: list[tuple[int, int]]
     ids: list[str]
     first: int
@@ -84,11 +89,13 @@ class Segment:
         self._unzip = zstandard.ZstdDecompressor(
             dict_data=zstandard.ZstdCompressionDict(dictionary) if dictionary else None
         )
+        self._part_frame, self._part_start = (
+            _unpacked(self._index.part_frame),
+            _unpacked(self._index.part_start),
+        )
+        self._part_size, self._by_hash = _unpacked(self._index.part_size), _unpacked(self._index.by_hash)
+        self._hashes = _Hashes(self._index.hashes)
         self._recent: OrderedDict[int, bytes] = OrderedDict()
-
-    @cached_property
-    def _numbers(self) -> dict[bytes, int]:
-        return {self._hash(i): i for i in range(1, len(self._index.hashes) // 32 + 1)}
 
     @property
     def first(self) -> int:
@@ -107,7 +114,24 @@ class Segment:
 
     def facts(self) -> Iterator[Fact]:
         for frame, _ in self._index.fact_frames:
-            yield from (self._fact(kept) for kept in self._kept(frame))
+            yield from self.page(frame)
+
+    def frames(self, since: int, until: int) -> list[int]:
+        """The frames that hold calls started in [since, until), for `page`."""
+        frames = [frame for frame, _ in self._index.fact_frames]
+        first = bisect_left(frames, since, key=self._last_start) if since > self.first else 0
+        end = bisect_left(frames, until, key=self._first_start) if until <= self.last else len(frames)
+        return frames[first:end]
+
+    def page(self, frame: int, wanted: Callable[[Fact], bool] = lambda _: True) -> list[Fact]:
+        """The calls of one frame that are wanted, in order."""
+        return [self._fact(kept) for kept in self._kept(frame) if wanted(kept.fact)]
+
+    def _first_start(self, frame: int) -> int:
+        return self._kept(frame)[0].fact.started
+
+    def _last_start(self, frame: int) -> int:
+        return self._kept(frame)[-1].fact.started
 
     def fact(self, call: str) -> Fact:
         position = self._index.ids.index(call)
@@ -118,28 +142,48 @@ class Segment:
         raise LedgerError(f"{self.path}: call {call} is missing")
 
     def holds(self, key: bytes) -> bool:
-        return key in self._numbers
+        return self._find(key) is not None
+
+    def size(self, key: bytes) -> int:
+        """Bytes of the part with this hash, also of one that was withheld."""
+        size = self._part_size[self._at(key)]
+        return size if size >= 0 else -1 - size
 
     def kept(self, key: bytes) -> bytes | None:
         """The bytes with this sha256, None where they were withheld. Raises LedgerError where damaged."""
-        at = self._numbers[key] - 1
-        size = self._index.part_size[at]
+        at = self._at(key)
+        size = self._part_size[at]
         if size < 0:
             return None
-        start = self._index.part_start[at]
-        data = self._frame(self._index.part_frame[at])[start : start + size]
+        start = self._part_start[at]
+        data = self._frame(self._part_frame[at])[start : start + size]
         if digest(data) != key:
             raise LedgerError(f"{self.path}: damaged: a part does not match its hash")
         return data
 
-    def verify(self, facts: Iterable[Fact], parts: Mapping[bytes, bytes | None]) -> None:
+    def _at(self, key: bytes) -> int:
+        if (at := self._find(key)) is None:
+            raise LedgerError(f"{self.path}: part {key.hex()[:12]} is missing")
+        return at
+
+    def _find(self, key: bytes) -> int | None:
+        hashes = self._index.hashes
+        place = bisect_left(self._by_hash, key, key=lambda at: hashes[at * 32 : at * 32 + 32])
+        if place == len(self._by_hash):
+            return None
+        at = self._by_hash[place]
+        return at if hashes[at * 32 : at * 32 + 32] == key else None
+
+    def verify(
+        self, facts: Iterable[Fact], parts: Mapping[bytes, bytes | None], sizes: Mapping[bytes, int]
+    ) -> None:
         """Raise LedgerError unless the file holds just these facts and parts, and its checksum is right."""
         if self.checksum() != self._stored_checksum():
             raise LedgerError(f"{self.path}: damaged: wrong checksum")
         if list(self.facts()) != list(facts):
             raise LedgerError(f"{self.path}: does not hold the calls it was given")
         for key, data in parts.items():
-            if not self.holds(key) or self.kept(key) != data:
+            if not self.holds(key) or self.kept(key) != data or self.size(key) != sizes[key]:
                 raise LedgerError(f"{self.path}: does not hold the texts it was given")
 
     def checksum(self) -> bytes:
@@ -187,37 +231,52 @@ class Segment:
     def _kept(self, frame: int) -> list[Kept]:
         return msgspec.msgpack.decode(self._frame(frame), type=list[Kept])
 
-    def _hash(self, number: int) -> bytes:
-        return self._index.hashes[(number - 1) * 32 : number * 32]
-
     def _fact(self, kept: Kept) -> Fact:
-        groups = tuple(tuple(self._hash(part) for part in group) for group in unpack(kept.refs))
+        hashed = self._hashes.__getitem__
+        groups = tuple([tuple(map(hashed, group)) for group in unpack(kept.refs)])
+        shape = hashed(kept.shape)
         return msgspec.structs.replace(
             kept.fact,
-            shape=self._hash(kept.shape),
+            shape=shape,
             parts=groups,
-            request_hash=request_hash(self._hash(kept.shape), groups),
-            reply_body=self._hash(kept.reply_body) if kept.reply_body else None,
-            reply_events=self._hash(kept.reply_events) if kept.reply_events else None,
+            request_hash=request_hash(shape, groups),
+            reply_body=hashed(kept.reply_body) if kept.reply_body else None,
+            reply_events=hashed(kept.reply_events) if kept.reply_events else None,
         )
 
 
-def write(path: Path, facts: list[Fact], parts: Mapping[bytes, bytes | None]) -> None:
+class _Hashes(dict[int, bytes]):
+    """Hashes of parts by number, from 1; a conversation's calls share theirs."""
+
+    def __init__(self, hashes: bytes) -> None:
+        self._all = hashes
+
+    def __missing__(self, number: int) -> bytes:
+        if len(self) >= REMEMBERED:
+            self.clear()
+        key = self[number] = self._all[(number - 1) * 32 : number * 32]
+        return key
+
+
+def write(
+    path: Path, facts: list[Fact], parts: Mapping[bytes, bytes | None], sizes: Mapping[bytes, int]
+) -> None:
     """Write a new file with these calls and all parts they name (None: withheld), and fsync it."""
     dictionary = _train([data for data in parts.values() if data])
     numbers = {key: i for i, key in enumerate(parts, 1)}
     with open(path, "xb", opener=_private) as file:  # Path.open takes no opener
         out = _Frames(file, dictionary)
-        places = list(_place_parts(out, parts.values()))
+        places = list(_place_parts(out, parts, sizes))
         fact_frames = list(_place_facts(out, [_keep(fact, numbers) for fact in facts]))
         index = Index(
             version=VERSION,
             dictionary=dictionary,
             frames=out.frames,
             hashes=b"".join(parts),
-            part_frame=[frame for frame, _, _ in places],
-            part_start=[start for _, start, _ in places],
-            part_size=[size for _, _, size in places],
+            part_frame=_packed(frame for frame, _, _ in places),
+            part_start=_packed(start for _, start, _ in places),
+            part_size=_packed(size for _, _, size in places),
+            by_hash=_packed(at for _, at in sorted((key, at) for at, key in enumerate(parts))),
             fact_frames=fact_frames,
             ids=[fact.id for fact in facts],
             first=min((fact.started for fact in facts), default=0),
@@ -262,11 +321,27 @@ class _Frames:
         self._at += len(data)
 
 
-def _place_parts(out: _Frames, parts: Iterable[bytes | None]) -> Iterator[tuple[int, int, int]]:
+def _packed(numbers: Iterable[int]) -> bytes:
+    packed = array("q", numbers)
+    if sys.byteorder == "little":
+        packed.byteswap()
+    return packed.tobytes()
+
+
+def _unpacked(packed: bytes) -> array[int]:
+    numbers = array("q", packed)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return numbers
+
+
+def _place_parts(
+    out: _Frames, parts: Mapping[bytes, bytes | None], sizes: Mapping[bytes, int]
+) -> Iterator[tuple[int, int, int]]:
     """Frame, start and size of each part; neighbours share a frame."""
     frame, number = bytearray(), len(out.frames)
-    for data in parts:
-        yield (number, len(frame), -1 if data is None else len(data))
+    for key, data in parts.items():
+        yield (number, len(frame), -1 - sizes[key] if data is None else len(data))
         frame += data or _NONE
         if len(frame) >= FRAME_BYTES:
             number = out.add(bytes(frame)) + 1

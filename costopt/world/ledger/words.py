@@ -4,7 +4,24 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from costopt.types import Decision, Json, Nano, Receipt, Record, Saving, Usage
+from costopt.types import Decision, Json, Nano, Receipt, Record, Saving, Tags, Usage
+
+
+class Selection(Struct, frozen=True):
+    """Calls started in [since, until) ns that asked for or were answered by `model` (alone or as `provider/model`;
+    "" is any) and carry all `tags`."""
+
+    since: int = 0
+    until: int = 2**63 - 1
+    model: str = ""
+    tags: Tags = {}
+
+    def holds(self, fact: Fact) -> bool:
+        return (
+            self.since <= fact.started < self.until
+            and (not self.model or self.model in _names(fact))
+            and (not self.tags or self.tags.items() <= fact.tags.items())
+        )
 
 
 class Fact(Struct, frozen=True, kw_only=True):
@@ -50,6 +67,11 @@ class Fact(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     control: str = "on"
     trimmed: int = 0
+
+
+def _names(fact: Fact) -> tuple[str, ...]:
+    models = fact.asked, fact.served
+    return (*models, *(f"{fact.provider}/{model}" for model in models))
 
 
 def served(record: Record) -> str:
