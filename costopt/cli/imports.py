@@ -41,6 +41,11 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--every", default="2s", metavar="SPAN", help="from one of them to the next (2s, 500ms)"
     )
+    parser.add_argument(
+        "--no-prompt-cache",
+        action="store_true",
+        help="take prompts counted here for uncached, as if the provider had no prompt cache",
+    )
     parser.add_argument("--tag", action="append", metavar="K=V", help="for every call; repeatable")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -90,6 +95,7 @@ def _options(args: Namespace) -> Options:
         start=_start(args.start) if args.start else None,
         every=_every(args.every),
         tags=dict(_tag(given) for given in args.tag or ()),
+        prompt_cache=not args.no_prompt_cache,
     )
 
 

@@ -13,12 +13,13 @@ from costopt.decide import keys
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
 from costopt.edge.intake import provider_of
+from costopt.importing.counted import Splitter
 from costopt.importing.secrets import Scrubber
 from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
-from costopt.plan import Plan
+from costopt.plan import CONVERSATIONS, Plan
 from costopt.policy import Policy
-from costopt.types import Api, Entry, Outcome, Receipt, Record, Reply, Request, usd
+from costopt.types import Api, Entry, Outcome, Receipt, Record, Reply, Request, Usage, usd
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -32,13 +33,14 @@ class Unfit(ValueError):
 
 
 class Recorder:
-    """Makes records of the calls of one import."""
+    """Makes records of the calls of one import; hand them over in the order of time, as far as that is known."""
 
     def __init__(self, options: Options, book: PriceBook, counter: TokenCounter) -> None:
         self._options = options
         self._book = book
         self._plan = Plan(Policy(), book, counter)
         self._scrubber = Scrubber()
+        self._splitter = Splitter(book)
 
     def record(self, call: Imported, name: str) -> Record:
         """The record of `call` under the id `name`. Raises Unfit."""
@@ -64,7 +66,7 @@ class Recorder:
 
     def _request(self, call: Imported, name: str) -> Request:
         provider, model = self._named(call)
-        body = self._scrubber.clean(call.body)
+        body = self._scrubber.body(call.body)
         tags = self._tags(call.tags)
         request = Request(
             id=name,
@@ -123,14 +125,19 @@ class Recorder:
         return "error" if failed else "ok", replace(reply, finish=finish, usage=usage, raw_usage=raw)
 
     def _priced(self, call: Imported, request: Request, reply: Reply) -> Reply:
-        reply = self._plan.priced(request, reply)
-        receipt = reply.receipt
-        assert receipt is not None
-        if call.usage is None and receipt.usage.estimated:
-            request.note("import", "the log has no token counts: counted here")
-        if call.cost is None:
-            return reply
-        return replace(reply, receipt=_compared(request, receipt, call.cost))
+        priced = self._plan.priced(request, reply)
+        if reply.usage is None and priced.receipt:
+            usage = self._split(request, priced.receipt.usage)
+            priced = replace(self._plan.priced(request, replace(priced, usage=usage)), usage=None)
+        if priced.receipt is None or call.cost is None:
+            return priced
+        return replace(priced, receipt=_compared(request, priced.receipt, call.cost))
+
+    def _split(self, request: Request, usage: Usage) -> Usage:
+        request.note("import", "the log has no token counts: counted here")
+        if not self._options.prompt_cache or request.api not in CONVERSATIONS:
+            return usage
+        return self._splitter.split(request, usage)
 
 
 def record_id(source: str, call: Imported) -> str:

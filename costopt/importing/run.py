@@ -87,10 +87,9 @@ def load(
     return summary
 
 
-class _Found(Struct, frozen=True):
-    """A record and where in the log it was found."""
+class _Place(Struct, frozen=True):
+    """Where in the log something was found."""
 
-    record: Record
     path: str
     line: int
 
@@ -111,44 +110,42 @@ class _Run:
 
     def batch(self) -> bool:
         """Write the next calls; False where there are no more."""
-        batch = list(islice(self._calls, BATCH))
-        refused = (
-            {id(record) for record in self._store.write([each.record for each in batch])} if batch else ()
-        )
-        for each in batch:
-            if id(each.record) in refused:
-                self._lose(each.path, each.line, "holds a value that the ledger cannot store")
-            else:
-                self._count(each.record)
-        return bool(batch)
+        calls = sorted(islice(self._calls, BATCH), key=lambda each: each[0].at)
+        recorded = {record.request.id: (record, place) for record, place in self._recorded(calls)}
+        records = [record for record, _ in recorded.values()]
+        refused = self._store.write(records) if records else []
+        for record in refused:
+            _, place = recorded.pop(record.request.id)
+            self._lose(place, "holds a value that the ledger cannot store")
+        for record, _ in recorded.values():
+            self._count(record)
+        return bool(calls)
 
     def close(self) -> None:
         if "_store" in self.__dict__:
             self._store.close()
 
-    def _new(self, calls: Iterator[Found]) -> Iterator[_Found]:
-        """Records of the calls that were never met before."""
+    def _new(self, calls: Iterator[Found]) -> Iterator[tuple[Imported, _Place]]:
+        """The calls that were never met before."""
         for call in calls:
             if isinstance(call, Unusable):
                 self._summary.unusable.append(call)
                 continue
             self._summary.calls += 1
-            if record := self._recorded(call):
-                yield record
+            if self._store.is_new(record_id(self._summary.format, call)):
+                yield call, _Place(*self.sources.place)
+            else:
+                self._summary.known += 1
 
-    def _recorded(self, call: Imported) -> _Found | None:
-        place = self.sources.place
-        try:
-            name = record_id(self._summary.format, call)
-            if self._store.is_new(name):
-                return _Found(self._recorder.record(call, name), *place)
-            self._summary.known += 1
-        except Unfit as why:
-            self._lose(*place, str(why))
-        return None
+    def _recorded(self, calls: Sequence[tuple[Imported, _Place]]) -> Iterator[tuple[Record, _Place]]:
+        for call, place in calls:
+            try:
+                yield self._recorder.record(call, record_id(self._summary.format, call)), place
+            except Unfit as why:
+                self._lose(place, str(why))
 
-    def _lose(self, path: str, line: int, why: str) -> None:
-        self._summary.unusable.append(Unusable(path, line, why))
+    def _lose(self, place: _Place, why: str) -> None:
+        self._summary.unusable.append(Unusable(place.path, place.line, why))
 
     def _count(self, record: Record) -> None:
         summary, receipt = self._summary, record.receipt

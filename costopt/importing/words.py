@@ -31,7 +31,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """What the user said of the log.
 
     `model` is for calls that name none, or one without a price; `tools` are schemas sent with every call. `start` (ns)
-    and `every` (ns between two calls) give times to logs that have none. `tags` are added to every call.
+    and `every` (ns between two calls) give times to logs that have none. `tags` are added to every call. With
+    `prompt_cache`, tokens that had to be counted here are split as the provider's prompt cache would have.
     """
 
     model: str = ""
@@ -39,6 +40,7 @@ class Options(Struct, frozen=True, kw_only=True):
     start: int | None = None
     every: int = 2 * 10**9
     tags: Mapping[str, str] = {}
+    prompt_cache: bool = True
 
 
 class Imported(Struct, frozen=True, kw_only=True):
