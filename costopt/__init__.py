@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from costopt.optimizer import Optimizer, wrap
     from costopt.policy import Policy
+    from costopt.replaying import replay
     from costopt.tagging import tags
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Optimizer": "costopt.optimizer",
     "Policy": "costopt.policy",
+    "replay": "costopt.replaying",
     "tags": "costopt.tagging",
     "wrap": "costopt.optimizer",
 } | dict.fromkeys(
@@ -72,6 +74,7 @@ __all__ = [
     "Refused",
     "UnknownPrice",
     "UnsupportedClient",
+    "replay",
     "tags",
     "wrap",
 ]

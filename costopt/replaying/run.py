@@ -1,0 +1,172 @@
+"""The whole replay: recorded calls through the pipeline of another policy, in the recorded world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from msgspec.structs import replace
+
+from costopt.decide.prices import PriceBook
+from costopt.effects import Effect, Flow
+from costopt.errors import LedgerError
+from costopt.flow import Handler, compose
+from costopt.plan import Plan
+from costopt.policy import Ledger, Policy
+from costopt.policyfile import load
+from costopt.replaying.change import Judge
+from costopt.replaying.result import CacheAccuracy, Outcome, Replay
+from costopt.replaying.source import Needs, Selection, Source
+from costopt.replaying.summary import outcome_of
+from costopt.replaying.tally import Tally
+from costopt.replaying.timeline import Timeline
+from costopt.types import Reply
+from costopt.world.ledger.read import Reader
+from costopt.world.pricemap import load as load_prices
+from costopt.world.recorded import Accuracy, EventClock, Past, PromptCaches, Recorded
+from costopt.world.tokenizers import counter
+
+#: A preset's name, a path to a YAML file, a mapping of the same shape, or a Policy.
+PolicyLike: TypeAlias = str | Path | Policy | Mapping[str, Any]
+#: Told how many calls are done, of how many.
+Progress: TypeAlias = Callable[[int, int], None]
+#: Told of every effect: call id, effect, its answer or error.
+Watch: TypeAlias = Callable[[str, Effect[Any], Any], None]
+#: How often progress is told, in calls.
+EVERY = 500
+
+
+def replay(
+    source: str | Path,
+    policy: PolicyLike,
+    *,
+    against: PolicyLike | None = None,
+    since: int | None = None,
+    until: int | None = None,
+    model: str = "",
+    tags: Mapping[str, str] = {},
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Replay:
+    """What the calls recorded in the ledger folder `source` would have cost under `policy` (and under `against`).
+
+    Nothing is called, stored or written. Times are ns since the epoch; `model` is the one asked for or the one that
+    answered; `tags` must all be there. Raises PolicyError, and LedgerError where there is no ledger or no such call.
+    """
+    prices = load_prices()
+    policies = [
+        load(each, known=prices.knows, names=prices.names) for each in (policy, against) if each is not None
+    ]
+    wanted = Selection(since or 0, 2**63 - 1 if until is None else until, model, tags)
+    with Reader(Path(source).expanduser()) as reader:
+        runs = [_Run(reader, each, prices, wanted) for each in policies]
+        for nth, run in enumerate(runs):
+            run.go(progress and partial(_told, progress, nth, len(runs)), watch)
+    first = runs[0]
+    if not first.tally.total.calls:
+        raise LedgerError(_nothing(Path(source), wanted))
+    outcomes = tuple(run.outcome() for run in runs)
+    return Replay(
+        str(source),
+        first.tally.total.calls,
+        first.first,
+        first.last,
+        outcomes,
+        _accuracy(first.caches.accuracy),
+    )
+
+
+def _told(progress: Progress, nth: int, of: int, done: int, calls: int) -> None:
+    progress(nth * calls + done, of * calls)
+
+
+class _Run:
+    """One policy over one selection."""
+
+    def __init__(self, reader: Reader, policy: Policy, prices: PriceBook, wanted: Selection) -> None:
+        self.policy = policy
+        self.tally = Tally()
+        self.first = self.last = 0
+        book = load_prices(policy.prices) if policy.prices else prices
+        self._reader, self._wanted = reader, wanted
+        recording = replace(policy, ledger=policy.ledger or Ledger())
+        plan = Plan(recording, book, counter())
+        self._full = compose(plan)
+        self._blind = compose(Plan(_without_text(recording), book, counter()))
+        self._source = Source(reader, plan, Needs.of(policy))
+        self.caches = PromptCaches(book)
+        self._clock = EventClock(0)
+        self._world = Recorded(policy, self._clock, self.caches)
+        self._judge = Judge(book, prices)
+        self._blind_calls = 0
+
+    def go(self, progress: Progress | None, watch: Watch | None) -> None:
+        calls = self._reader.count(self._wanted.since, self._wanted.until)
+        timeline = Timeline(self._clock, self._world.perform, watch)
+        open_calls: dict[str, Past] = {}
+        for done, call in enumerate(timeline.run(self._starts(open_calls)), 1):
+            self._end(open_calls.pop(call))
+            if progress is not None and (done % EVERY == 0):
+                progress(done, calls)
+        if progress is not None:
+            progress(calls, calls)
+        self._world.close()
+
+    def outcome(self) -> Outcome:
+        return outcome_of(self.policy, self.tally, self._world.waited_ns, self._notes())
+
+    def _starts(self, open_calls: dict[str, Past]) -> Iterator[tuple[int, str, Callable[[], Flow[Reply]]]]:
+        for past in self._source.calls(self._wanted):
+            call = past.request.id
+            self.first = self.first or past.fact.started
+            self.last = past.fact.started
+            open_calls[call] = past
+            yield past.fact.started, call, partial(self._flow, past)
+
+    def _flow(self, past: Past) -> Flow[Reply]:
+        self._world.begin(past)
+        return self._handler(past)(past.request)
+
+    def _handler(self, past: Past) -> Handler:
+        if past.texts or not self._source.needs.text:
+            return self._full
+        self._blind_calls += 1
+        return self._blind
+
+    def _end(self, past: Past) -> None:
+        record = self._world.end(past.request.id)
+        assert record is not None, f"call {past.request.id} ended without a record"
+        change = self._judge.compare(past, record, self.caches.blamed(past))
+        self.caches.end(past.request.id, change.lever)
+        self.tally.add(past.fact, change, record.outcome)
+
+    def _notes(self) -> tuple[str, ...]:
+        if not self._blind_calls:
+            return ()
+        return (
+            f"{self._blind_calls:,} calls were recorded without their texts (ledger content: hashed): "
+            "levers that read prompts (route, trim, downgrade) left them alone",
+        )
+
+
+def _without_text(policy: Policy) -> Policy:
+    """The same policy without the levers that read prompts."""
+    budgets = tuple(replace(rule, on_exceed="reject") for rule in policy.budgets)
+    return replace(policy, route=None, trim=None, budgets=budgets)
+
+
+def _accuracy(found: Accuracy) -> CacheAccuracy | None:
+    if not found.calls:
+        return None
+    return CacheAccuracy(found.calls, found.reported, found.simulated, found.missed / max(1, found.prompt))
+
+
+def _nothing(source: Path, wanted: Selection) -> str:
+    asked = [f"model {wanted.model}"] if wanted.model else []
+    asked += [f"tag {name}={value}" for name, value in wanted.tags.items()]
+    asked += ["that time"] if wanted.since or wanted.until < 2**63 - 1 else []
+    return f"{source}: no call to replay" + (
+        f" with {', '.join(asked)}" if asked else ": the ledger is empty"
+    )

@@ -1,0 +1,177 @@
+"""Recorded calls as a replay needs them: the request as it came in, without reading more of it than the policy does."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, MutableMapping
+from functools import partial
+from hashlib import blake2b
+from typing import Any, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from costopt.decide.keys import IGNORED
+from costopt.decide.promptcache import Cut, Piece, pieces_from_parts
+from costopt.errors import LedgerError
+from costopt.plan import Plan
+from costopt.policy import Policy
+from costopt.types import Api, Control, Json, Reply, Request, Tags
+from costopt.world.ledger.parts import Outline, decode
+from costopt.world.ledger.read import Reader
+from costopt.world.ledger.words import Fact
+from costopt.world.recorded import Past
+
+#: What is remembered of parts, keys and cuts, each.
+REMEMBERED = 50_000
+#: Bytes a token stands for where neither the provider nor a text tells its prompt's length.
+BYTES_PER_TOKEN = 4
+#: Where prompts stand in a body.
+TEXTS = frozenset({"messages", "input", "prompt", "system", "instructions"})
+_canonical = msgspec.json.Encoder(order="sorted").encode
+#: Below this many prompt tokens no provider caches, so nobody asks what the prompt consists of.
+LEAST_CACHED = 512
+
+
+class Selection(Struct, frozen=True):
+    """Which calls: started in [since, until) ns, of this model (asked for or answered; "" any), with all these tags."""
+
+    since: int = 0
+    until: int = 2**63 - 1
+    model: str = ""
+    tags: Tags = {}
+
+
+class _Memo(OrderedDict[Any, Any]):
+    """Forgets the oldest beyond `REMEMBERED`."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        if len(self) > REMEMBERED:
+            self.popitem(last=False)
+
+
+class Needs(Struct, frozen=True):
+    """What a policy must see of a call. `text`: the prompt itself; `count`: its length as the live call counted it;
+    `answer`: the answer's text."""
+
+    text: bool
+    count: bool
+    answer: bool
+
+    @classmethod
+    def of(cls, policy: Policy) -> Needs:
+        text = bool(
+            policy.trim or policy.route or any(rule.on_exceed == "downgrade" for rule in policy.budgets)
+        )
+        checks = policy.route is not None and policy.route.cascade.check != "none"
+        return cls(text, bool(policy.budgets or text), checks)
+
+
+class Source:
+    """Reads the calls of one ledger in order of time. `plan` counts what nobody has counted."""
+
+    def __init__(self, reader: Reader, plan: Plan, needs: Needs) -> None:
+        self.reader = reader
+        self._plan = plan
+        self.needs = needs
+        self._keys: MutableMapping[str, str] = _Memo()
+        self._cuts: MutableMapping[tuple[str, bytes], Cut] = _Memo()
+
+    def calls(self, wanted: Selection) -> Iterator[Past]:
+        facts = self.reader.facts(
+            wanted.since, wanted.until, model=wanted.model, tags=wanted.tags, decisions=False
+        )
+        return map(self.past, facts)
+
+    def past(self, fact: Fact) -> Past:
+        outline = self.reader.outline(fact)
+        body = self._body(fact) if self.needs.text or self.needs.count else None
+        request = _request(fact, self._skeleton(fact, outline) if body is None else body)
+        whole = self._whole(fact, request, body)
+        counted = whole if body is None else self._plan.prompt_tokens(request)
+        return Past(
+            fact=fact,
+            request=replace(request, key=self._key(fact, outline), tokens=counted),
+            whole=whole,
+            texts=body is not None,
+            pieces=self._pieces(fact, outline) if whole >= LEAST_CACHED else (),
+            size=sum(self.reader.sizes([key for key in (fact.reply_body, fact.reply_events) if key])),
+            read=partial(self._answer, fact) if self.needs.answer else None,
+        )
+
+    def _whole(self, fact: Fact, request: Request, body: Json | None) -> int:
+        """The length of the whole prompt: the provider's word, else a count, else an estimate from its bytes."""
+        if fact.usage is not None:
+            return fact.usage.prompt + fact.trimmed
+        body = self._body(fact) if body is None else body
+        if body is not None:
+            return self._plan.prompt_tokens(replace(request, body=body))
+        return sum(sum(self.reader.sizes(group)) for group in fact.parts) // BYTES_PER_TOKEN
+
+    def _body(self, fact: Fact) -> Json | None:
+        """The request body; None where its text was not kept."""
+        try:
+            return self.reader.body(fact)
+        except LedgerError:
+            return None
+
+    def _answer(self, fact: Fact) -> Reply | None:
+        try:
+            return self.reader.answer(fact)
+        except LedgerError:
+            return None
+
+    def _skeleton(self, fact: Fact, outline: Outline) -> Json:
+        """The body with its parameters and tools, and blanks where its texts stand."""
+        body = dict(outline.values)
+        for key, parts in outline.named(fact.parts):
+            if fact.api == "embeddings" and key == "input":
+                body[key] = [" " * size for size in self.reader.sizes(parts)]
+            elif key in TEXTS:
+                body[key] = []
+            else:
+                body[key] = self._parameter(key, parts[0])
+        return body
+
+    def _parameter(self, key: str, part: bytes) -> Any:
+        data = self.reader.kept(part)
+        if data is not None:
+            return decode(data)
+        return [{"type": "function"}] if key == "tools" else {"withheld": True}
+
+    def _key(self, fact: Fact, outline: Outline) -> str:
+        """What tells this request from any other: its cache key where it has one, else a hash of its parts.
+
+        A call that was recorded without a key is the same as one with it when all their parts are.
+        """
+        rows: dict[str, Any] = {name: value for name, value in outline.values.items() if name not in IGNORED}
+        rows |= {name: b"".join(parts).hex() for name, parts in outline.named(fact.parts)}
+        where = (fact.tenant, fact.api, fact.endpoint, fact.variant, fact.asked)
+        own = blake2b(_canonical((where, rows)), digest_size=16).hexdigest()
+        return self._keys.setdefault(fact.cache_key, own) if fact.cache_key else own
+
+    def _pieces(self, fact: Fact, outline: Outline) -> tuple[Piece, ...]:
+        groups = [(key, list(map(self._part, parts))) for key, parts in outline.named(fact.parts)]
+        return tuple(pieces_from_parts(fact.api, groups, outline.values, self._cuts))
+
+    def _part(self, key: bytes) -> tuple[bytes, int, bytes | None]:
+        return key, self.reader.sizes([key])[0], self.reader.kept(key)
+
+
+def _request(fact: Fact, body: Json) -> Request:
+    return Request(
+        id=fact.id,
+        api=cast("Api", fact.api),
+        model=fact.asked,
+        body=body,
+        endpoint=fact.endpoint,
+        provider=fact.provider,
+        stream=fact.stream,
+        tenant=fact.tenant,
+        variant=fact.variant,
+        tags=fact.tags,
+        control=Control(cast("Any", fact.control)),
+        notes=[],
+    )

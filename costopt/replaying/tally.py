@@ -1,0 +1,128 @@
+"""Adding up a replay call by call, in memory that does not grow with the number of calls."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Mapping
+from itertools import count
+from zlib import crc32
+
+from msgspec import Struct
+
+from costopt.replaying.change import Change
+from costopt.types import Basis, Nano
+from costopt.world.ledger.words import Fact
+
+DAY_NS = 86_400 * 10**9
+TOP = 20
+#: Sessions are thrown together beyond this many, for the bootstrap.
+SESSIONS = 20_000
+#: Tags that name a session, the first that is there.
+SESSION_TAGS = ("session", "conversation", "thread", "trace")
+
+
+class Sums(Struct):
+    """Calls of one group. Money only of calls priced both then and now."""
+
+    calls: int = 0
+    changed: int = 0
+    before: Nano = 0
+    after: Nano = 0
+
+    def add(self, change: Change) -> None:
+        self.calls += 1
+        self.changed += bool(change.answer)
+        if change.before is not None and change.after is not None:
+            self.before += change.before
+            self.after += change.after
+
+
+class LeverSum(Struct):
+    nano: Nano = 0
+    low: Nano = 0
+    high: Nano = 0
+    calls: int = 0
+
+
+class Tally:
+    """Everything a result says of one policy."""
+
+    def __init__(self) -> None:
+        self.total = Sums()
+        self.unpriced_then = self.unpriced_now = 0
+        self.levers: defaultdict[tuple[str, Basis], LeverSum] = defaultdict(LeverSum)
+        self.by: defaultdict[str, defaultdict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
+        self.answers: defaultdict[str, Sums] = defaultdict(Sums)
+        self.outcomes: defaultdict[str, int] = defaultdict(int)
+        self.sessions: dict[int, tuple[Nano, Nano]] = {}
+        self._top: list[tuple[Nano, int, Change]] = []
+        self._order = count()
+
+    def add(self, fact: Fact, change: Change, outcome: str) -> None:
+        self.total.add(change)
+        self.unpriced_then += change.before is None
+        self.unpriced_now += change.after is None
+        self.outcomes[outcome] += 1
+        for share in change.shares:
+            sums = self.levers[share.lever, share.basis]
+            sums.nano, sums.low, sums.high = (
+                sums.nano + share.nano,
+                sums.low + share.low,
+                sums.high + share.high,
+            )
+            sums.calls += 1
+        for group, name in _groups(fact):
+            self.by[group][name].add(change)
+        if change.answer:
+            self.answers[change.answer].add(change)
+        if change.saved or change.answer:
+            self._rank(change)
+        self._session(fact, change)
+
+    def top(self) -> list[Change]:
+        """The calls with the largest difference, largest first."""
+        return [change for _, _, change in sorted(self._top, key=lambda item: (-item[0], -item[1]))]
+
+    def _rank(self, change: Change) -> None:
+        item = (abs(change.saved), -next(self._order), change)
+        if len(self._top) < TOP:
+            heapq.heappush(self._top, item)
+        else:
+            heapq.heappushpop(self._top, item)
+
+    def _session(self, fact: Fact, change: Change) -> None:
+        if change.before is None or change.after is None:
+            return
+        name = session(fact)
+        before, after = self.sessions.get(name, (0, 0))
+        self.sessions[name] = (before + change.before, after + change.after)
+        if len(self.sessions) > SESSIONS:
+            self.sessions = folded(self.sessions, SESSIONS // 10)
+
+
+def folded(sessions: Mapping[int, tuple[Nano, Nano]], room: int) -> dict[int, tuple[Nano, Nano]]:
+    """The same sums in at most `room` groups of whole sessions."""
+    groups: dict[int, tuple[Nano, Nano]] = {}
+    for name, (before, after) in sessions.items():
+        had = groups.get(name % room, (0, 0))
+        groups[name % room] = (had[0] + before, had[1] + after)
+    return groups
+
+
+def session(fact: Fact) -> int:
+    """A number for the conversation a call belongs to: by tag, else by how its prompt begins."""
+    for tag in SESSION_TAGS:
+        if tag in fact.tags:
+            return crc32(f"{tag}={fact.tags[tag]}".encode(errors="replace"))
+    longest = max(fact.parts, key=len, default=())
+    return crc32(b"".join((fact.tenant.encode(), fact.asked.encode(), *longest[:2])))
+
+
+def _groups(fact: Fact) -> list[tuple[str, str]]:
+    day = fact.started // DAY_NS
+    return [
+        ("day", str(day)),
+        ("model", fact.served),
+        *((f"tag:{name}", value) for name, value in fact.tags.items()),
+    ]

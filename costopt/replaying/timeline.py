@@ -1,0 +1,90 @@
+"""The driver of a replay: many flows side by side in virtual time, each moving when what it waits for is there."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, TypeAlias
+
+from costopt.drive import Ride
+from costopt.effects import Effect, Flow
+from costopt.types import Reply
+from costopt.world.recorded import EventClock
+
+#: What one flow asked and what it got, in order: (call id, effect, answer or error).
+Watch: TypeAlias = Callable[[str, Effect[Any], Any], None]
+_Start: TypeAlias = tuple[int, str, Callable[[], Flow[Reply]]]
+
+
+class Timeline:
+    """Runs flows from their start times on. For one thread; `clock` moves only here."""
+
+    def __init__(
+        self, clock: EventClock, perform: Callable[[Effect[Any]], Any], watch: Watch | None = None
+    ) -> None:
+        self._clock = clock
+        self._perform = perform
+        self._watch = watch
+        self._awake: deque[tuple[str, Ride[Reply], Future[Any]]] = deque()
+        self._over: deque[str] = deque()
+        self.under_way = 0
+
+    def run(self, starts: Iterable[_Start]) -> Iterator[str]:
+        """Ids of calls as they end. `starts` are (time in ns, call id, flow), by time."""
+        for at, call, flow in starts:
+            yield from self._until(at)
+            self._clock.move_to(at)
+            self.under_way += 1
+            self._begin(call, flow)
+            yield from self._settle()
+        yield from self._until(None)
+        assert not self.under_way, f"{self.under_way} calls wait for something that never comes"
+
+    def _until(self, end: int | None) -> Iterator[str]:
+        while self._clock.step(end):
+            yield from self._settle()
+
+    def _settle(self) -> Iterator[str]:
+        """Move every flow whose answer is there, until none is."""
+        while self._awake:
+            call, ride, future = self._awake.popleft()
+            self._tell(call, ride, future.exception() or future.result())
+            self._go(call, ride)
+        while self._over:
+            yield self._over.popleft()
+
+    def _begin(self, call: str, flow: Callable[[], Flow[Reply]]) -> None:
+        try:
+            ride = Ride(flow())
+        except Exception:  # noqa: BLE001 - why: how a call failed stands in its record
+            return self._end(call)
+        return self._go(call, ride)
+
+    def _go(self, call: str, ride: Ride[Reply]) -> None:
+        """Answer whatever can be answered now; where that takes time, wake up when it is there."""
+        while not ride.done:
+            answer = self._ask(ride.effect)
+            if isinstance(answer, Future):
+                future: Future[Any] = answer
+                return future.add_done_callback(lambda done: self._awake.append((call, ride, done)))
+            self._tell(call, ride, answer)
+        return self._end(call)
+
+    def _ask(self, effect: Effect[Any]) -> Any:
+        try:
+            return self._perform(effect)
+        except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+            return failure
+
+    def _tell(self, call: str, ride: Ride[Reply], answer: Any) -> None:
+        if self._watch is not None:
+            self._watch(call, ride.effect, answer)
+        try:
+            (ride.throw if isinstance(answer, Exception) else ride.send)(answer)
+        except Exception:  # noqa: BLE001 - why: how a call failed stands in its record
+            return
+
+    def _end(self, call: str) -> None:
+        self.under_way -= 1
+        self._over.append(call)

@@ -1,0 +1,139 @@
+"""One recorded call, and what the provider would answer to it now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from costopt.decide.promptcache import Piece, Split
+from costopt.errors import Interrupted, UpstreamError
+from costopt.types import Finish, Receipt, Reply, Request, Usage
+from costopt.world.ledger.words import Fact
+
+
+class Past(Struct, frozen=True, kw_only=True):
+    """A call as its replay needs it. `request` is what came in; `whole` its prompt in the provider's tokens, before
+    any trim, while `request.tokens` is what a live call would have counted. `texts`: its body holds the prompt.
+    `pieces` are the prompt as a provider's prompt cache sees it, `size` the bytes of the answer. `read` gives the
+    recorded answer with its texts; None where texts were not kept.
+    """
+
+    fact: Fact
+    request: Request
+    whole: int = 0
+    texts: bool = False
+    pieces: tuple[Piece, ...] = ()
+    size: int = 0
+    read: Callable[[], Reply | None] | None = None
+
+    def sent(self, request: Request) -> int:
+        """The provider's tokens of `request`, this call's after whatever a trim took out."""
+        if request.tokens is None or self.request.tokens is None:
+            return self.whole
+        return max(0, self.whole - (self.request.tokens - request.tokens))
+
+    @property
+    def latency_ns(self) -> int | None:
+        """How long the provider took; None where it was not asked."""
+        return self.fact.ended - self.fact.started if asked_provider(self.fact) else None
+
+
+def asked_provider(fact: Fact) -> bool:
+    """Whether a provider read the prompt of this call."""
+    return fact.outcome in ("ok", "left") or (fact.outcome == "error" and fact.usage is not None)
+
+
+def asked_then(fact: Fact) -> frozenset[str]:
+    """The names of the model that answered then: the one asked for and the one it answered by, or, where a policy
+    had chosen another, that one."""
+    chosen = fact.attempts or any(saving.lever == "route" for saving in fact.savings)
+    return frozenset((fact.served,) if chosen else (fact.asked, fact.served))
+
+
+def failed_check(fact: Fact, request: Request, nth: int) -> Receipt | None:
+    """The paid answer that failed the check then, if the `nth` (from 0) question of this call is that one again."""
+    if nth < len(fact.attempts) and fact.attempts[nth].model in (
+        request.model,
+        f"{request.provider}/{request.model}",
+    ):
+        return fact.attempts[nth]
+    return None
+
+
+def usage_now(then: Usage, prompt: int, before: Split | None, now: Split) -> Usage:
+    """`then`, the usage of a recorded answer, for a prompt of `prompt` tokens.
+
+    What the provider reported is the truth; the simulated prompt cache says only what changed: `before` is its split
+    of the recorded prompt in the recorded order of calls (None: no provider was asked then), `now` of today's.
+    """
+    if before is None:
+        return _fitted(then, prompt, now.read, now.write, now.write_1h)
+    if prompt == then.prompt and before == now:
+        return then
+    return _fitted(
+        then,
+        prompt,
+        then.cache_read + now.read - before.read,
+        then.cache_write + now.write - before.write,
+        then.cache_write_1h + now.write_1h - before.write_1h,
+    )
+
+
+def _fitted(then: Usage, prompt: int, read: int, write: int, write_1h: int) -> Usage:
+    """`then` with a prompt of `prompt` tokens, of which at most that many are read from and written to a cache."""
+    read = min(max(read, 0), prompt)
+    write_1h = min(max(write_1h, 0), prompt - read)
+    write = min(max(write, 0), prompt - read - write_1h)
+    rest = prompt - read - write - write_1h
+    return replace(
+        then,
+        input=rest,
+        cache_read=read,
+        cache_write=write,
+        cache_write_1h=write_1h,
+        audio_input=min(then.audio_input, rest),
+        image_input=min(then.image_input, rest),
+    )
+
+
+def answered(past: Past, usage: Usage, served: str, finish: Finish | None = None) -> Reply:
+    """The recorded answer with this usage. Without its texts unless the replay has a use for them."""
+    fact = past.fact
+    full = past.read() if past.read else None
+    return Reply(
+        status=200 if fact.status is None else fact.status,
+        body=full.body if full else b"",
+        events=full.events if full else b"",
+        model=served,
+        usage=usage,
+        finish=finish or cast("Finish", fact.finish),
+        first_ns=fact.first,
+    )
+
+
+def trouble(past: Past, usage: Usage | None) -> Exception | None:
+    """What the call came to then, if not to an answer: a caller who left, a provider's error."""
+    fact = past.fact
+    if fact.outcome == "left":
+        partial = answered(past, usage, fact.served, "incomplete") if usage else None
+        return Interrupted(partial)
+    if fact.outcome != "error" or fact.finish == "error":
+        return None
+    if fact.status is not None and fact.status >= 400:
+        headers = tuple(fact.headers.items())
+        return UpstreamError(
+            Reply(status=fact.status, headers=headers),
+            retry_after_s=_seconds(fact.headers.get("retry-after")),
+        )
+    partial = answered(past, usage, fact.served, "incomplete") if usage else None
+    return UpstreamError(None, ConnectionError(), partial=partial)
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,207 @@
+"""Performs effects from the past: recorded answers, caches and limits in memory, a clock that moves by events.
+
+One thread, no I/O. The parts that decide (limiter, flight, gatherer, wallet) are the live world's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, cast
+
+import msgspec
+from msgspec.structs import replace
+
+from costopt import effects as ask
+from costopt.decide import batch
+from costopt.effects import Effect, Head
+from costopt.policy import Policy
+from costopt.types import Entry, Record, Reply, Request, Usage
+from costopt.world.clock import SECOND, VirtualClock
+from costopt.world.flight import Flight
+from costopt.world.gather import Gatherer
+from costopt.world.limiter import Limiter
+from costopt.world.recorded.cache import RecordedCache
+from costopt.world.recorded.past import Past, answered, asked_then, failed_check, trouble, usage_now
+from costopt.world.recorded.prompts import PromptCaches
+from costopt.world.waiting import give
+from costopt.world.wallet import Wallet
+
+#: How long a call takes whose model was never asked in this ledger, ns.
+UNKNOWN_LATENCY = SECOND
+
+
+class Mean:
+    """Mean latency (ns) and length (output tokens) of a model's answers so far."""
+
+    def __init__(self) -> None:
+        self._calls = self._latency = self._output = 0
+
+    def add(self, past: Past) -> None:
+        if past.latency_ns is None or past.fact.usage is None:
+            return
+        self._calls += 1
+        self._latency += past.latency_ns
+        self._output += past.fact.usage.output
+
+    @property
+    def latency_ns(self) -> int:
+        return self._latency // self._calls if self._calls else UNKNOWN_LATENCY
+
+    @property
+    def output(self) -> int:
+        return self._output // self._calls if self._calls else 0
+
+
+_NOTHING = Mean()
+
+
+class EventClock(VirtualClock):
+    """Virtual time that moves from event to event; who sleeps is woken by it."""
+
+    def after(self, seconds: float) -> Future[None]:
+        future: Future[None] = Future()
+        self.call_at(self._time + int(seconds * SECOND), partial(give, future, None))
+        return future
+
+    def step(self, end: int | None) -> bool:
+        """Do the next thing due until `end` (ns; None: whenever it is). False where there is none."""
+        return self._step(end)
+
+    def move_to(self, at: int) -> None:
+        self._time = max(self._time, at)
+
+
+class Recorded:
+    """One world per replay. Tell it of each call with `begin` before its flow starts; take its record with `end`."""
+
+    def __init__(self, policy: Policy, clock: EventClock, prompts: PromptCaches) -> None:
+        self.clock = clock
+        self.prompts = prompts
+        self.waited_ns = 0
+        rules = policy.cache
+        self._cache = RecordedCache(rules.memory, rules.disk) if rules else RecordedCache(0, 0)
+        self._limiter = Limiter(clock)
+        self._flight = Flight()
+        self._gatherer = Gatherer(clock)
+        self._wallet = Wallet()
+        self._open: dict[str, Past] = {}
+        self._asked: dict[str, int] = {}
+        self._heads: dict[str, Head] = {}
+        self._records: dict[str, Record] = {}
+        self._sizes: dict[str, int] = {}
+        self._means: dict[str, Mean] = {}
+        self._do: dict[type[Effect[Any]], Callable[[Any], Any]] = {
+            ask.Now: lambda _: self.clock.now(),
+            ask.Random: lambda _: 0.5,
+            ask.Sleep: lambda e: self.clock.after(e.seconds),
+            ask.Lookup: lambda e: self._cache.get(e.key, self.clock.now(), e.near),
+            ask.Store: self._store,
+            ask.Join: self._join,
+            ask.Land: lambda e: self._flight.land(e.lead, e.entry),
+            ask.Gather: self._gather,
+            ask.Scatter: lambda e: self._gatherer.scatter(e.head, e.parts),
+            ask.Admit: lambda e: self._limiter.admit(e.quotas, e.tokens),
+            ask.Correct: lambda e: self._limiter.correct(e.ticket, e.tokens),
+            ask.Cool: lambda e: self._limiter.cool(e.groups, e.seconds),
+            ask.Reserve: lambda e: self._wallet.reserve(e.call, e.claims, e.nano, self.clock.now()),
+            ask.Settle: lambda e: self._wallet.settle(e.hold, e.nano),
+            ask.Write: self._write,
+            ask.Call: self._call,
+        }
+
+    def perform(self, effect: Effect[Any]) -> Any:
+        """The answer to `effect`, or a future that virtual time will answer."""
+        return self._do[type(effect)](effect)
+
+    def begin(self, past: Past) -> None:
+        self._open[past.request.id] = past
+        self.prompts.begin(past)
+
+    def end(self, call: str) -> Record | None:
+        """The record of a call that has ended; forget the call. None where its flow broke off."""
+        past = self._open.pop(call)
+        self._asked.pop(call, None)
+        self._heads.pop(call, None)
+        self._means.setdefault(past.fact.served, Mean()).add(past)
+        return self._records.pop(call, None)
+
+    def close(self) -> None:
+        for part in (self._gatherer, self._limiter, self._flight, self._wallet):
+            part.close()
+
+    def _write(self, effect: ask.Write) -> None:
+        self._records[effect.record.request.id] = effect.record
+
+    def _store(self, effect: ask.Store) -> None:
+        self._cache.put(effect.key, effect.entry, self._sizes.pop(effect.key, 0))
+
+    def _join(self, effect: ask.Join) -> ask.Lead | Future[Entry | None]:
+        place = self._flight.join(effect.key)
+        if isinstance(place, Future) and effect.patience_s is not None:
+            self.clock.call_at(self.clock.now() + int(effect.patience_s * SECOND), partial(give, place, None))
+        return place
+
+    def _gather(self, e: ask.Gather) -> Future[Head | Reply | None]:
+        place = self._gatherer.gather(e.bucket, e.request, e.size, e.max_size, e.max_wait_s)
+        place.add_done_callback(partial(self._lead, e.request.id))
+        return place
+
+    def _lead(self, call: str, place: Future[Head | Reply | None]) -> None:
+        head = None if place.cancelled() else place.result()
+        if isinstance(head, Head) and len(head.requests) > 1:
+            self._heads[call] = head
+
+    def _call(self, effect: ask.Call) -> Future[Reply]:
+        request = effect.request
+        head = self._heads.pop(request.id, None)
+        answer = self._merged(head) if head else self._answer(request)
+        past = self._open[request.id]
+        future: Future[Reply] = Future()
+        tell = (
+            partial(give, future, answer)
+            if isinstance(answer, Reply)
+            else partial(future.set_exception, answer)
+        )
+        self.clock.call_at(self.clock.now() + self._latency(past), tell)
+        return future
+
+    def _latency(self, past: Past) -> int:
+        if past.latency_ns is not None:
+            return past.latency_ns
+        return self._means.get(past.fact.served, _NOTHING).latency_ns
+
+    def _answer(self, request: Request) -> Reply | Exception:
+        past = self._open[request.id]
+        fact = past.fact
+        nth = self._asked[request.id] = self._asked.get(request.id, -1) + 1
+        self._sizes[request.key] = past.size
+        if failed := failed_check(fact, request, nth):
+            return answered(past, failed.usage, failed.model, "unknown")
+        prompt = past.sent(request)
+        now = self.prompts.now(past, request, prompt, self.clock.now())
+        then = fact.usage or self._guess(past)
+        if request.model not in asked_then(fact):
+            return answered(past, usage_now(then, prompt, None, now), request.model)
+        seen = self.prompts.then(past)
+        usage = usage_now(then, prompt, seen.split if seen else None, now)
+        return trouble(past, usage if fact.usage else None) or answered(past, usage, fact.served)
+
+    def _guess(self, past: Past) -> Usage:
+        """For a call that nobody answered then: its prompt, and as long an answer as its model gave on average."""
+        mean = self._means.get(past.fact.served, _NOTHING)
+        return Usage(input=past.whole, output=mean.output, estimated=True)
+
+    def _merged(self, head: Head) -> Reply | Exception:
+        """One answer for all embeddings merged: their usage added up, vectors left out."""
+        replies = [self._answer(request) for request in head.requests]
+        for reply in replies:
+            if not isinstance(reply, Reply):
+                return reply
+        usages = [reply.usage for reply in replies if isinstance(reply, Reply) and reply.usage]
+        total = Usage(input=sum(usage.prompt for usage in usages))
+        rows = [{"index": n, "embedding": []} for n in range(sum(map(batch.size, head.requests)))]
+        counts = {"prompt_tokens": total.input, "total_tokens": total.input}
+        body = msgspec.json.encode({"object": "list", "data": rows, "usage": counts})
+        return replace(cast("Reply", replies[0]), body=body, usage=total)
