@@ -96,7 +96,8 @@ class Session:
         if node.uuid and node.uuid in self._nodes:
             return
         if not node.uuid:
-            node.uuid = f"{self.path}:{node.number}"
+            # a name that a copy of the file gives it too
+            node.uuid = f"{node.tags.get('session') or self.path}:{node.at}:{node.number}"
             node.parent = node.parent or (self._previous.uuid if self._previous else "")
         self._nodes[node.uuid] = self._previous = node
         if node.kind == "answered":

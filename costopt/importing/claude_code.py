@@ -23,7 +23,7 @@ from costopt.importing.agentlogs import Clock, by_file
 from costopt.importing.claude_calls import Call, Session
 from costopt.importing.claude_lines import Node, is_own
 from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
-from costopt.types import Json, Nano, Usage
+from costopt.types import Finish, Json, Nano, Usage
 from costopt.wire import tally
 from costopt.wire.loose import records, text
 
@@ -139,6 +139,7 @@ def _found(draft: _Draft, first: int, tags: Mapping[str, str], options: Options)
         answer=_answer(call, usage is not None),
         usage=usage,
         raw_usage=best.usage or None,
+        finish=_finish(call),
         stream=True,
         tags=tags,
         cost=_nano([node.cost for node in call.nodes]),
@@ -187,6 +188,17 @@ def _answer(call: Call, counted: bool) -> Json:
 def _stopped(nodes: Sequence[Node]) -> str | None:
     stops = [text(node.message.get("stop_reason")) for node in nodes]
     return next((stop for stop in reversed(stops) if stop), None)
+
+
+def _finish(call: Call) -> Finish | None:
+    """Some versions never say why the model stopped; a tool that was called says it all the same."""
+    if _stopped(call.nodes):
+        return None
+    return (
+        "tool"
+        if any(block.get("type") == "tool_use" for block in records(call.message["content"]))
+        else "unknown"
+    )
 
 
 def _usage(raw: Json) -> Usage | None:

@@ -72,8 +72,8 @@ def is_own(value: Json) -> bool:
 
 
 def size(nodes: Sequence[Node]) -> Node:
-    """The line with the last word on usage: the most output, then the longest prompt."""
-    return max(nodes, key=lambda node: (count(node.usage.get("output_tokens")), sum(node.prompt)))
+    """The line with the last word on usage: the most output, then the longest prompt, then the last one."""
+    return max(reversed(nodes), key=lambda node: (count(node.usage.get("output_tokens")), sum(node.prompt)))
 
 
 def _kind(line: Json) -> Kind:
