@@ -98,7 +98,7 @@ def rules(row: Row | None, provider: str, model: str, body: Json) -> Rules | Non
     """
     provider = row.provider if row else provider
     name = f"{row.name} {model}".lower() if row else model.lower()
-    if row is not None and (row.mode == "embedding" or not _has_price(row)):
+    if not _has_price(row) if row else "embed" in name:
         return None
     if provider == "anthropic" or "claude" in name:
         return Rules(least=_least(row, name), marked=True, ttl_1h=HOUR)
@@ -110,6 +110,8 @@ def rules(row: Row | None, provider: str, model: str, body: Json) -> Rules | Non
 
 
 def _has_price(row: Row) -> bool:
+    if row.mode == "embedding":
+        return False
     return ("cache_read", 0, "") in row.sheet or row.half_price_cache
 
 
