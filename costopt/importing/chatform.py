@@ -20,6 +20,43 @@ _CALL = frozenset({"tool_call", "tool_use", "tool-call", "function_call"})
 _RESULT = frozenset({"tool_call_response", "tool_result", "tool-result", "function_call_output"})
 #: Roles by the names that frameworks give them, and the types of messages that have no role.
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
+#: Parameters of a request that say nothing of who sent it.
+_SETTINGS = frozenset(
+    {
+        *(
+            "temperature",
+            "top_p",
+            "top_k",
+            "max_tokens",
+            "max_completion_tokens",
+            "max_output_tokens",
+            "n",
+            "seed",
+        ),
+        *(
+            "stop",
+            "frequency_penalty",
+            "presence_penalty",
+            "reasoning_effort",
+            "reasoning",
+            "thinking",
+            "verbosity",
+        ),
+        *("tools", "tool_choice", "parallel_tool_calls", "response_format", "functions", "function_call"),
+        *(
+            "logprobs",
+            "top_logprobs",
+            "logit_bias",
+            "service_tier",
+            "modalities",
+            "prompt_cache_key",
+            "prediction",
+        ),
+    }
+)
+_NOTHING = frozenset(
+    {"", "none", "null", "undefined", "nan", "inf", "infinity", "-1", "notgiven", "not_given"}
+)
 _ID = ("id", "tool_use_id", "toolCallId", "tool_call_id", "call_id")
 
 
@@ -28,7 +65,7 @@ def parsed(value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return json.loads(value)
+        return json.loads(value, strict=False)
     except (ValueError, RecursionError):
         return value
 
@@ -57,7 +94,10 @@ def _are_messages(said: Any) -> bool:
 def _messages(raw: Any, role: str) -> Iterator[Json]:
     message = record(raw)
     if not message:
-        yield _bare(raw, role)
+        yield from _bare(raw, role)
+        return
+    if text(message.get("type")) in _CALL | _RESULT | _THOUGHT and "role" not in message:
+        yield from _from_parts({}, "assistant", [message])
         return
     message = record(message.get("message")) or message
     named = text(message.get("role"))
@@ -71,11 +111,17 @@ def _messages(raw: Any, role: str) -> Iterator[Json]:
         yield from _from_parts(message, role, items(parts) if isinstance(parts, list) else [parts])
 
 
-def _bare(raw: Any, role: str) -> Json:
-    """A message of which only the content is left: text, blocks, or some JSON."""
+def _bare(raw: Any, role: str) -> Iterator[Json]:
+    """Messages of which only the content is left: text, blocks, the items of a response, or some JSON."""
     if isinstance(raw, list) and records(raw):
-        return next(_from_parts({}, role, items(raw)), {"role": role, "content": ""})
-    return {"role": role, "content": raw if isinstance(raw, str) else encode(raw).decode()}
+        yield from _from_parts({}, role, [part for each in items(raw) for part in _opened(each)])
+    else:
+        yield {"role": role, "content": raw if isinstance(raw, str) else encode(raw).decode()}
+
+
+def _opened(part: Any) -> list[Any]:
+    item = record(part)
+    return items(item.get("content")) if item.get("type") == "message" else [part]
 
 
 def _is_foreign(message: Json, parts: Any) -> bool:
@@ -183,10 +229,32 @@ def _id(part: Json) -> str:
     return next((value.strip() for key in _ID if (value := text(part.get(key)))), "")
 
 
+def settings(raw: Any) -> Json:
+    """The parameters in `raw` that shape an answer; some tools write numbers as text, and all there is as "None"."""
+    named = record(parsed(raw)).items()
+    return {key: _plain_value(value) for key, value in named if key in _SETTINGS and _is_set(value)}
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and str(value).strip().lower() not in _NOTHING
+
+
+def _plain_value(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        number = float(value)
+    except ValueError:
+        return parsed(value)
+    return int(number) if number.is_integer() else number
+
+
 def tools(raw: Any) -> list[Any]:
     """Tool definitions; those in other shapes are put into OpenAI's, which also needs no more than name and schema."""
     found = parsed(raw)
-    listed = items(found) if isinstance(found, list) else list(record(found).values())
+    if isinstance(found, dict) and "type" not in found:
+        return [_tool({"name": name, **record(parsed(each))}) for name, each in record(found).items()]
+    listed: list[Any] = items(found) if isinstance(found, list) else [found]
     return [_tool(parsed(tool)) for tool in listed if tool]
 
 

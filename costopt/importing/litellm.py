@@ -14,13 +14,13 @@ Source: "StandardLoggingPayload Specification" (docs.litellm.ai/docs/proxy/loggi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from msgspec import Struct
 
 from costopt.importing import chatform, counts, shapes
+from costopt.importing.labels import failure, labelled
 from costopt.importing.messageform import anthropic
 from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
@@ -46,7 +46,6 @@ _PATHS: dict[Api, str] = {
 }
 _REDACTED = b"redacted-by-litellm"
 _CUT = b"litellm_truncated"
-_DEFAULT_TAGS = ("User-Agent:", "User-Agent ")
 #: Tags out of fields; the first that is there.
 _TAGGED = {
     "user": ("user_api_key_end_user_id", "user_api_key_user_id"),
@@ -54,7 +53,6 @@ _TAGGED = {
     "org": ("user_api_key_org_alias", "user_api_key_org_id"),
     "key": ("user_api_key_alias",),
 }
-_ERROR = re.compile(r"[A-Za-z]\w*(?:Error|Exception|Timeout)\b")
 
 
 def read(lines: Iterable[Line], options: Options) -> Iterator[Found]:
@@ -214,10 +212,9 @@ def _failure(value: Json) -> tuple[int, str]:
     if value.get("status") != "failure":
         return 200, ""
     told = record(value.get("error_information"))
-    named = text(told.get("error_class")) or _ERROR.search(text(value.get("error_str")))
-    status = count(told.get("error_code"))
-    kind = named if isinstance(named, str) else named.group() if named else ""
-    return status if 400 <= status < 600 else 500, kind or "failed"
+    status, named = failure(text(value.get("error_str")))
+    told_status = count(told.get("error_code"))
+    return told_status if 400 <= told_status < 600 else status, text(told.get("error_class")) or named
 
 
 # tags
@@ -236,14 +233,9 @@ def _tags(value: Json) -> dict[str, str]:
         tags["session"] = session
     noted = record(about.get("spend_logs_metadata"))
     tags.update({name: str(each) for name, each in noted.items() if isinstance(each, str | int | float)})
-    return tags | _request_tags(value)
+    return tags | labelled(tag for tag in items(value.get("request_tags")) if not _is_default(tag))
 
 
-def _request_tags(value: Json) -> dict[str, str]:
-    """`name=value` and `name:value` as they say, a bare word as a tag of its own name."""
-    tags: dict[str, str] = {}
-    for tag in items(value.get("request_tags")):
-        if text(tag) and not tag.startswith(_DEFAULT_TAGS):
-            name, split, rest = tag.partition("=") if "=" in tag else tag.partition(":")
-            tags[name.strip()] = rest.strip() if split else "yes"
-    return tags
+def _is_default(tag: Any) -> bool:
+    """litellm adds the caller's user agent to the tags."""
+    return text(tag).startswith("User-Agent:")

@@ -1,0 +1,28 @@
+"""Tags and errors of other tools' logs, as ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from costopt.wire.loose import text
+
+_NAMED = re.compile(r"\b[A-Za-z]\w*(?:Error|Exception|Timeout|Overloaded)\b")
+_STATUS = re.compile(r"\b[45]\d\d\b")
+
+
+def labelled(tags: Iterable[Any]) -> dict[str, str]:
+    """`name=value` and `name:value` as they say, a bare word as a tag of that name whose value is `yes`."""
+    found: dict[str, str] = {}
+    for tag in map(text, tags):
+        name, split, value = tag.partition("=" if "=" in tag else ":")
+        if name.strip():
+            found[name.strip()] = value.strip() if split else "yes"
+    return found
+
+
+def failure(message: str) -> tuple[int, str]:
+    """HTTP status (500 where none is named) and kind of an error; its text may quote anything and is not kept."""
+    status, named = _STATUS.search(message), _NAMED.search(message)
+    return int(status.group()) if status else 500, named.group() if named else "failed"

@@ -1,0 +1,118 @@
+"""One call that several spans of a trace tell of is counted once.
+
+An SDK's span stands inside the span of the framework that called the SDK, and both have the same usage. So a span that
+is a model call and has another one below it is not counted, the innermost is; unless a tool or an agent stands between
+them, which made a call of its own. Two spans side by side with the same answer id, tokens and overlapping times
+are one call.
+
+Spans come in any order, children mostly first. Whole traces are held, in all at most `most` spans; beyond that the
+oldest trace is let go, and of it only the ids that later spans may refer to are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from costopt.importing.words import Imported
+
+MOST = 20_000
+
+
+class Node(Struct, frozen=True):
+    """A span. `call` is there where it tells of a model call; `wall` marks tools and agents; `answer` is the id that
+    the provider gave its answer."""
+
+    trace: str
+    id: str
+    parent: str
+    call: Imported | None = None
+    wall: bool = False
+    answer: str = ""
+
+
+class Nest:
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._held = 0
+        self._traces: dict[str, dict[str, Node]] = {}
+        self._above: set[int] = set()
+        self._counted: set[int] = set()
+
+    def add(self, node: Node) -> Iterator[Imported]:
+        """The calls that are certain by now."""
+        if self._is_known(node):
+            return
+        spans = self._traces.setdefault(node.trace, {})
+        self._held += node.id not in spans
+        spans[node.id] = node
+        while self._held > self._most:
+            yield from self._let_go(next(iter(self._traces)))
+
+    def rest(self) -> Iterator[Imported]:
+        for trace in list(self._traces):
+            yield from self._let_go(trace)
+
+    def _is_known(self, node: Node) -> bool:
+        """Whether a trace that was let go has counted this call already."""
+        key = hash((node.trace, node.id))
+        if key in self._above and not node.wall:
+            self._above.add(hash((node.trace, node.parent)))
+            return True
+        return node.call is not None and hash((node.trace, node.parent)) in self._counted
+
+    def _let_go(self, trace: str) -> Iterator[Imported]:
+        spans = self._traces.pop(trace)
+        self._held -= len(spans)
+        above = {outer for node in spans.values() if node.call for outer in _above(node, spans)}
+        found = _distinct([node for node in spans.values() if node.call and node.id not in above])
+        self._above.update(hash((trace, outer)) for outer in above)
+        self._counted.update(hash((trace, node.id)) for node in found)
+        yield from (node.call for node in found if node.call)
+
+
+def _above(node: Node, spans: dict[str, Node]) -> Iterator[str]:
+    """Ids of the spans around `node`, up to the tool or agent that it is a part of."""
+    seen = {node.id}
+    while node.parent and node.parent not in seen:
+        seen.add(node.parent)
+        around = spans.get(node.parent)
+        if around is not None and around.wall:
+            return
+        yield node.parent
+        if around is None:
+            return
+        node = around
+
+
+def _distinct(nodes: list[Node]) -> list[Node]:
+    """Without those that tell of the same answer as another one; of such, the one that counted tokens or, of equals,
+    began last stays."""
+    kept: list[Node] = []
+    by_answer: dict[str, list[Node]] = {}
+    for node in sorted(nodes, key=_worth, reverse=True):
+        same = by_answer.setdefault(node.answer, []) if node.answer else []
+        if not any(_is_same(node, other) for other in same):
+            same.append(node)
+            kept.append(node)
+    return sorted(kept, key=_worth_at)
+
+
+def _worth(node: Node) -> tuple[bool, int]:
+    assert node.call is not None
+    return node.call.usage is not None, node.call.at
+
+
+def _worth_at(node: Node) -> tuple[int, str]:
+    assert node.call is not None
+    return node.call.at, node.id
+
+
+def _is_same(one: Node, other: Node) -> bool:
+    """Gateways give one id to all their answers: those are told apart by time and tokens."""
+    a, b = one.call, other.call
+    assert a is not None and b is not None
+    if a.usage and b.usage and (a.usage.prompt, a.usage.output) != (b.usage.prompt, b.usage.output):
+        return False
+    return a.at <= (b.ended or b.at) and b.at <= (a.ended or a.at)
