@@ -52,7 +52,6 @@ def entry_of(line: Json) -> Entry:
     """`line` sorted; `body` is empty where it holds no request."""
     asked, body = _request(line)
     got, said = _response(line)
-    flat = body is not None and "request" not in line and body.get("model") == line.get("model")
     return Entry(
         body=body or {},
         said=said,
@@ -67,13 +66,13 @@ def entry_of(line: Json) -> Entry:
         ended=_first(line, _ENDED),
         usage=line.get("usage"),
         cost=line.get("cost"),
-        tier="" if flat and "messages" in line else text(line.get("service_tier")),
+        tier="" if _is_flat(line) else text(line.get("service_tier")),
     )
 
 
 def _request(line: Json) -> tuple[Json, Json | None]:
     """The HTTP request around the body, where there is one, and the body."""
-    if "request" not in line and (_is_flat(line)):
+    if _is_flat(line):
         return {}, {name: value for name, value in line.items() if name not in _OURS}
     asked = _decoded(_first(line, _REQUEST))
     if isinstance(asked, str):
@@ -88,6 +87,8 @@ def _request(line: Json) -> tuple[Json, Json | None]:
 
 
 def _is_flat(line: Json) -> bool:
+    if "request" in line:
+        return False
     if "messages" in line or "prompt" in line:
         return True
     return (

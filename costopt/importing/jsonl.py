@@ -8,8 +8,8 @@ Only `request` and a time are needed (`timestamp`, `created`, or the answer's ow
 s, ms, us or ns. `api` is chat, responses, messages, embeddings or completions; where it is missing, endpoint and shapes
 tell. What else is read, `entries` says. Lines with a `custom_id` are halves of a provider's batch, see `batchfiles`.
 
-A call is known by its `id`; else by its answer's id, time and request; else by what the line says, and lines of one
-file that say the same are different calls.
+A call is known by its `id` (a text that no other call has; a number is taken for that of a row); else by its answer's
+id, time and request; else by what the line says, and lines of one file that say the same are different calls.
 """
 
 from __future__ import annotations
@@ -93,11 +93,13 @@ class _Reader:
         return at
 
     def _id(self, item: Item, entry: Entry, answer: Json | None, logged: int | None) -> str:
-        if isinstance(entry.id, str | int) and entry.id != "":
-            return f"id {entry.id}"
-        if answer and isinstance(answer.get("id"), str):
-            # why: behind some gateways and local servers all answers have one id
-            return f"answer {answer['id']} {logged} {_digest(entry.body).hex()}"
+        name = text(entry.id)
+        if name and not name.isdigit():
+            return f"id {name}"
+        told = text((answer or {}).get("id")) or entry.id
+        if told:
+            # why: numbers of rows are in every file, and behind some gateways all answers have one id
+            return f"answer {told} {logged} {_digest(entry.body).hex()}"
         return self._by_content(item)
 
     def _by_content(self, item: Item) -> str:

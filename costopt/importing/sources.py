@@ -7,9 +7,10 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 import zstandard
 
@@ -51,7 +52,7 @@ class Sources:
     def _lines(self, file: Path | None) -> Iterator[Line]:
         name = str(file) if file else "stdin"
         self.place = (name, 0)
-        with file.open("rb") if file else sys.stdin.buffer as raw:
+        with file.open("rb") if file else nullcontext(sys.stdin.buffer) as raw:
             self._open = raw
             for number, data in enumerate(_unpacked(raw, name), 1):
                 self.lines += 1
@@ -102,8 +103,39 @@ def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
     if name.endswith(".gz"):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
     if name.endswith(".zst"):
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
+        return io.BufferedReader(_Zstd(raw), 1 << 16)
     return raw
+
+
+class _Zstd(io.RawIOBase):
+    """What a zstd file holds. Unlike the library's own reader it notices a file that ends in the middle."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._inside = False
+        self._rest = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and (data := self._rest or self._packed.read(1 << 14)):
+            self._ready = memoryview(self._unpacked(data))
+        if not self._ready and self._inside:
+            raise EOFError
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _unpacked(self, data: bytes) -> bytes:
+        found = self._frame.decompress(data)
+        self._inside, self._rest = not self._frame.eof, self._frame.unused_data
+        if self._frame.eof:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        return found
 
 
 def _damage(error: Exception) -> str:
