@@ -83,7 +83,8 @@ class CacheAccuracy(Struct, frozen=True):
 
 
 class Replay(Struct, frozen=True):
-    """`calls` recorded calls from `first` to `last` (ns) of `source`, under one policy or two."""
+    """`calls` recorded calls from `first` to `last` (ns) of `source`, under one policy or two. Of them `counted` have
+    token counts estimated here, since their provider sent none: their bill is an estimate too."""
 
     source: str
     calls: int
@@ -91,6 +92,7 @@ class Replay(Struct, frozen=True):
     last: int
     outcomes: tuple[Outcome, ...]
     prompt_cache: CacheAccuracy | None
+    counted: int = 0
 
     @property
     def outcome(self) -> Outcome:

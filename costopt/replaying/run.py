@@ -10,18 +10,18 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from costopt.decide.prices import PriceBook
-from costopt.effects import Effect, Flow
+from costopt.effects import Flow
 from costopt.errors import LedgerError
 from costopt.flow import Handler, compose
 from costopt.plan import Plan
 from costopt.policy import Ledger, Policy
 from costopt.policyfile import load
-from costopt.replaying.change import Judge
+from costopt.replaying.change import Change, Judge
 from costopt.replaying.result import CacheAccuracy, Outcome, Replay
 from costopt.replaying.source import Needs, Selection, Source
 from costopt.replaying.summary import outcome_of
 from costopt.replaying.tally import Tally
-from costopt.replaying.timeline import Timeline
+from costopt.replaying.timeline import Timeline, Watch
 from costopt.types import Reply
 from costopt.world.ledger.read import Reader
 from costopt.world.pricemap import load as load_prices
@@ -32,8 +32,8 @@ from costopt.world.tokenizers import counter
 PolicyLike: TypeAlias = str | Path | Policy | Mapping[str, Any]
 #: Told how many calls are done, of how many.
 Progress: TypeAlias = Callable[[int, int], None]
-#: Told of every effect: call id, effect, its answer or error.
-Watch: TypeAlias = Callable[[str, Effect[Any], Any], None]
+#: Told of each call as it ends: what the policy changed about it.
+Hear: TypeAlias = Callable[[Change], None]
 #: How often progress is told, in calls.
 EVERY = 500
 
@@ -49,11 +49,14 @@ def replay(
     tags: Mapping[str, str] = {},
     progress: Progress | None = None,
     watch: Watch | None = None,
+    hear: Hear | None = None,
 ) -> Replay:
     """What the calls recorded in the ledger folder `source` would have cost under `policy` (and under `against`).
 
     Nothing is called, stored or written. Times are ns since the epoch; `model` is the one asked for or the one that
-    answered; `tags` must all be there. Raises PolicyError, and LedgerError where there is no ledger or no such call.
+    answered; `tags` must all be there. `watch` is told of every effect, `hear` of what changed about every call; with
+    `against`, first of those under `policy`. Raises PolicyError, and LedgerError where there is no ledger or no such
+    call.
     """
     prices = load_prices()
     policies = [
@@ -63,7 +66,7 @@ def replay(
     with Reader(Path(source).expanduser()) as reader:
         runs = [_Run(reader, each, prices, wanted) for each in policies]
         for nth, run in enumerate(runs):
-            run.go(progress and partial(_told, progress, nth, len(runs)), watch)
+            run.go(progress and partial(_told, progress, nth, len(runs)), watch, hear)
     first = runs[0]
     if not first.tally.total.calls:
         raise LedgerError(_nothing(Path(source), wanted))
@@ -75,6 +78,7 @@ def replay(
         first.last,
         outcomes,
         _accuracy(first.caches.accuracy),
+        first.tally.counted,
     )
 
 
@@ -102,12 +106,14 @@ class _Run:
         self._judge = Judge(book, prices)
         self._blind_calls = 0
 
-    def go(self, progress: Progress | None, watch: Watch | None) -> None:
+    def go(self, progress: Progress | None, watch: Watch | None, hear: Hear | None) -> None:
         calls = self._reader.count(self._wanted.since, self._wanted.until)
         timeline = Timeline(self._clock, self._world.perform, watch)
         open_calls: dict[str, Past] = {}
         for done, call in enumerate(timeline.run(self._starts(open_calls)), 1):
-            self._end(open_calls.pop(call))
+            change = self._end(open_calls.pop(call))
+            if hear is not None:
+                hear(change)
             if progress is not None and (done % EVERY == 0):
                 progress(done, calls)
         if progress is not None:
@@ -135,12 +141,13 @@ class _Run:
         self._blind_calls += 1
         return self._blind
 
-    def _end(self, past: Past) -> None:
+    def _end(self, past: Past) -> Change:
         record = self._world.end(past.request.id)
         assert record is not None, f"call {past.request.id} ended without a record"
         change = self._judge.compare(past, record, self.caches.blamed(past))
         self.caches.end(past.request.id, change.lever)
         self.tally.add(past.fact, change, record.outcome)
+        return change
 
     def _notes(self) -> tuple[str, ...]:
         if not self._blind_calls:

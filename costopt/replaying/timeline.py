@@ -12,8 +12,8 @@ from costopt.effects import Effect, Flow
 from costopt.types import Reply
 from costopt.world.recorded import EventClock
 
-#: What one flow asked and what it got, in order: (call id, effect, answer or error).
-Watch: TypeAlias = Callable[[str, Effect[Any], Any], None]
+#: What one flow asked and what it got, in order: (time of the answer in ns, call id, effect, answer or error).
+Watch: TypeAlias = Callable[[int, str, Effect[Any], Any], None]
 _Start: TypeAlias = tuple[int, str, Callable[[], Flow[Reply]]]
 
 
@@ -79,7 +79,7 @@ class Timeline:
 
     def _tell(self, call: str, ride: Ride[Reply], answer: Any) -> None:
         if self._watch is not None:
-            self._watch(call, ride.effect, answer)
+            self._watch(self._clock.now(), call, ride.effect, answer)
         try:
             (ride.throw if isinstance(answer, Exception) else ride.send)(answer)
         except Exception:  # noqa: BLE001 - why: how a call failed stands in its record
