@@ -147,9 +147,12 @@ class Quota(Struct, frozen=True):
 
 
 class Ticket(Struct, frozen=True):
+    """One request let through, after waiting `waited_ns` for its turn."""
+
     id: int
     quotas: tuple[Quota, ...]
     tokens: int
+    waited_ns: int = 0
 
 
 class Admit(Effect[Ticket], frozen=True):

@@ -254,7 +254,7 @@ def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     try:
         reply = yield from inner(request)
         used = plan.tokens(request, reply, ticket.tokens)
-        return reply
+        return plan.delayed(reply, ticket)
     except UpstreamError as failure:
         used = plan.tokens(request, failure.partial, ticket.tokens) if failure.partial else 0
         yield from _cool(failure, quotas)

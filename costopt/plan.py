@@ -15,7 +15,7 @@ from costopt.decide import admit, batch, keys, route, trim
 from costopt.decide.budget import scope
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
-from costopt.effects import Quota
+from costopt.effects import Quota, Ticket
 from costopt.errors import BudgetExceeded
 from costopt.policy import Limit, Policy
 from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Saving, Tags, Tier, Usage
@@ -76,7 +76,9 @@ class Plan:
         assert self.policy.cache is not None
         receipt = replace(reply.receipt, savings=(), attempts=()) if reply.receipt else None
         return Entry(
-            replace(reply, receipt=receipt), request.at, request.at + int(self.policy.cache.ttl * 1e9)
+            replace(reply, receipt=receipt, waited_ns=0),
+            request.at,
+            request.at + int(self.policy.cache.ttl * 1e9),
         )
 
     def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
@@ -297,6 +299,13 @@ class Plan:
     def cost(reply: Reply | None) -> Nano:
         """What `reply` is booked at; an unpriced one books nothing."""
         return (reply.receipt.cost or 0) if reply and reply.receipt else 0
+
+    @staticmethod
+    def delayed(reply: Reply, ticket: Ticket) -> Reply:
+        """`reply` saying how long limits had held its request back."""
+        if not ticket.waited_ns:
+            return reply
+        return replace(reply, waited_ns=reply.waited_ns + ticket.waited_ns)
 
     def tokens(self, request: Request, reply: Reply, expected: int) -> int:
         """What the call counts against its limits now that `reply` is there; `expected` was counted before."""

@@ -149,6 +149,7 @@ class Reply(Struct, frozen=True):
     """A finished answer. `body` is the JSON answer, `events` the raw SSE bytes; at least one is there.
 
     `raw_usage` is the provider's usage object as it came. `usage` is None where the provider sent none, or zeros.
+    `waited_ns` is how long limits held the request back.
     """
 
     status: int = 200
@@ -162,6 +163,7 @@ class Reply(Struct, frozen=True):
     tier: Tier = ""
     receipt: Receipt | None = None
     first_ns: int = 0
+    waited_ns: int = 0
 
 
 class Entry(Struct, frozen=True):

@@ -78,6 +78,7 @@ class Source:
         self.needs = needs
         self._keys: MutableMapping[str, str] = _Memo()
         self._cuts: MutableMapping[tuple[str, bytes], Cut] = _Memo()
+        self._parameters: MutableMapping[bytes, Any] = _Memo()
 
     def calls(self, wanted: Selection) -> Iterator[Past]:
         facts = self.reader.facts(
@@ -136,6 +137,12 @@ class Source:
         return body
 
     def _parameter(self, key: str, part: bytes) -> Any:
+        """The value of a large parameter; shared between calls, as nobody changes a body."""
+        if part not in self._parameters:
+            self._parameters[part] = self._read_parameter(key, part)
+        return self._parameters[part]
+
+    def _read_parameter(self, key: str, part: bytes) -> Any:
         data = self.reader.kept(part)
         if data is not None:
             return decode(data)
@@ -153,11 +160,14 @@ class Source:
         return self._keys.setdefault(fact.cache_key, own) if fact.cache_key else own
 
     def _pieces(self, fact: Fact, outline: Outline) -> tuple[Piece, ...]:
-        groups = [(key, list(map(self._part, parts))) for key, parts in outline.named(fact.parts)]
+        named = outline.named(fact.parts)
+        groups = [(key, [self._part(key, part) for part in parts]) for key, parts in named]
         return tuple(pieces_from_parts(fact.api, groups, outline.values, self._cuts))
 
-    def _part(self, key: bytes) -> tuple[bytes, int, bytes | None]:
-        return key, self.reader.sizes([key])[0], self.reader.kept(key)
+    def _part(self, key: str, part: bytes) -> tuple[bytes, int, bytes | None]:
+        if (key, part) in self._cuts:
+            return part, 0, None
+        return part, self.reader.sizes([part])[0], self.reader.kept(part)
 
 
 def _request(fact: Fact, body: Json) -> Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from costopt.drive import Ride
 from costopt.effects import Effect, Flow
@@ -66,8 +66,9 @@ class Timeline:
         while not ride.done:
             answer = self._ask(ride.effect)
             if isinstance(answer, Future):
-                future: Future[Any] = answer
-                return future.add_done_callback(lambda done: self._awake.append((call, ride, done)))
+                return cast("Future[Any]", answer).add_done_callback(
+                    lambda done: self._awake.append((call, ride, done))
+                )
             self._tell(call, ride, answer)
         return self._end(call)
 

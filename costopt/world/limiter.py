@@ -30,12 +30,13 @@ _Key: TypeAlias = tuple[str, float]
 class _Waiter:
     """One request in the queue of every line it must pass."""
 
-    __slots__ = ("future", "lines", "quotas", "tokens")
+    __slots__ = ("future", "lines", "quotas", "since", "tokens")
 
-    def __init__(self, quotas: tuple[Quota, ...], tokens: int, lines: list[_Line]) -> None:
+    def __init__(self, quotas: tuple[Quota, ...], tokens: int, lines: list[_Line], since: int) -> None:
         self.quotas = quotas
         self.tokens = tokens
         self.lines = lines
+        self.since = since
         self.future: Future[Ticket] = Future()
 
     def first_anywhere(self) -> bool:
@@ -111,8 +112,8 @@ class Limiter:
                 all(line.head() is None for line in lines)
                 and self._ready_at(quotas, lines, tokens, now) <= now
             ):
-                return self._grant(quotas, lines, tokens, now)
-            waiter = _Waiter(quotas, tokens, lines)
+                return self._grant(quotas, lines, tokens, now, now)
+            waiter = _Waiter(quotas, tokens, lines, now)
             for line in lines:
                 line.queue[waiter] = None
             first = waiter.first_anywhere()
@@ -165,8 +166,10 @@ class Limiter:
             at = max(at, gate, line.ready_at(quota, tokens, now))
         return at
 
-    def _grant(self, quotas: tuple[Quota, ...], lines: Sequence[_Line], tokens: int, now: int) -> Ticket:
-        ticket = Ticket(next(self._ids), quotas, tokens)
+    def _grant(
+        self, quotas: tuple[Quota, ...], lines: Sequence[_Line], tokens: int, since: int, now: int
+    ) -> Ticket:
+        ticket = Ticket(next(self._ids), quotas, tokens, now - since)
         for line in dict.fromkeys(lines):  # two quotas may share a line; the request counts once
             line.window.add(ticket.id, tokens, now)
         paces = [line.pace(quota) for quota, line in zip(quotas, lines, strict=True)]
@@ -204,7 +207,8 @@ class Limiter:
             return []
         waiter.leave()
         if claim(waiter.future):
-            granted.append((waiter.future, self._grant(waiter.quotas, waiter.lines, waiter.tokens, now)))
+            ticket = self._grant(waiter.quotas, waiter.lines, waiter.tokens, waiter.since, now)
+            granted.append((waiter.future, ticket))
         return waiter.lines
 
     def _next_at(self) -> int | None:

@@ -17,7 +17,7 @@ from costopt import effects as ask
 from costopt.decide import batch
 from costopt.effects import Effect, Head
 from costopt.policy import Policy
-from costopt.types import Entry, Record, Reply, Request, Usage
+from costopt.types import Entry, Json, Record, Reply, Request, Usage
 from costopt.world.clock import SECOND, VirtualClock
 from costopt.world.flight import Flight
 from costopt.world.gather import Gatherer
@@ -133,6 +133,7 @@ class Recorded:
 
     def _write(self, effect: ask.Write) -> None:
         self._records[effect.record.request.id] = effect.record
+        self.waited_ns += effect.record.reply.waited_ns if effect.record.reply else 0
 
     def _store(self, effect: ask.Store) -> None:
         self._cache.put(effect.key, effect.entry, self._sizes.pop(effect.key, 0))
@@ -201,7 +202,7 @@ class Recorded:
                 return reply
         usages = [reply.usage for reply in replies if isinstance(reply, Reply) and reply.usage]
         total = Usage(input=sum(usage.prompt for usage in usages))
-        rows = [{"index": n, "embedding": []} for n in range(sum(map(batch.size, head.requests)))]
+        rows: list[Json] = [{"index": n, "embedding": []} for n in range(sum(map(batch.size, head.requests)))]
         counts = {"prompt_tokens": total.input, "total_tokens": total.input}
         body = msgspec.json.encode({"object": "list", "data": rows, "usage": counts})
         return replace(cast("Reply", replies[0]), body=body, usage=total)
