@@ -352,8 +352,14 @@ def test_usage_the_provider_did_not_send_is_counted_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 2000, 2047, 2048, 5000, 131_072, 131_073, 300_000])
-def test_a_key_is_the_sha256_of_canonical_json_at_any_size(size: int) -> None:
+def test_a_key_is_the_sha256_of_canonical_msgpack_at_any_size(size: int) -> None:
     sent = request("x" * size)
     parts = (keys.VERSION, sent.tenant, sent.api, sent.endpoint, sent.variant, sent.model, sent.body)
-    canonical = msgspec.json.encode(parts, order="sorted")
+    canonical = msgspec.msgpack.encode(parts, order="sorted")
     assert keys.key(sent) == sha256(canonical).hexdigest()
+
+
+def test_integers_of_any_size_have_keys() -> None:
+    huge = [replace(request(), body={"seed": 2**70 + more}) for more in (0, 0, 1)]
+    first, same, other = map(keys.key, huge)
+    assert first == same != other

