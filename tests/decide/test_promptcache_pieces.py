@@ -143,6 +143,12 @@ def test_ids_and_empty_fields_of_an_answer_sent_back_do_not_matter() -> None:
     bare = {"role": "assistant", "content": "Yes."}
     assert pieces_of("responses", {"input": [whole]}) == pieces_of("responses", {"input": [bare]})
     assert chat({**bare, "refusal": None, "audio": None}) == chat(bare)
+    assert chat({"role": "assistant", "content": ""}) == chat({"role": "assistant", "content": None})
+
+
+def test_items_that_are_only_referred_to_differ_by_id() -> None:
+    one, other = ({"type": "item_reference", "id": name} for name in ("msg_1", "msg_2"))
+    assert pieces_of("responses", {"input": [one]}) != pieces_of("responses", {"input": [other]})
 
 
 def test_tools_come_first_then_the_system_prompt_then_the_messages() -> None:

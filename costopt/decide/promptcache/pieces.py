@@ -4,6 +4,8 @@ Tools, answer schema, system, messages. Texts are cut every `STEP` bytes, so tha
 beginning of one long message are seen to share it; content blocks are pieces of their own. What does not
 reach the model is left out: breakpoints, the order of JSON keys, a string written as one text block.
 
+A prompt that the provider keeps (`previous_response_id`) is not in the body, so it is not among the pieces.
+
 `cut` is the costly half and depends on the bytes of one part only, so its answers can be kept by digest.
 """
 
@@ -177,7 +179,7 @@ def _message(message: Json) -> Cut:
 
 
 def _blocks(content: Any) -> list[Json]:
-    parts: list[Any] = [content] if isinstance(content, str) else items(content)
+    parts: list[Any] = [content] if isinstance(content, str) and content else items(content)
     return [record(part) if isinstance(part, dict) else {"type": "text", "text": str(part)} for part in parts]
 
 
@@ -202,6 +204,8 @@ def _block(block: Json, ends: Literal["", "block", "message"]) -> list[Piece]:
 
 
 def _heard(block: Json) -> Json:
+    if block.get("type") == "item_reference":
+        return block
     return {name: value for name, value in block.items() if name not in _SILENT and value is not None}
 
 

@@ -2,15 +2,17 @@
 
 OpenAI, "Prompt caching" guide and API reference (2026): automatic from 1,024 tokens, in steps of 128, exact
 prefix, kept for 5 to 10 minutes of inactivity, 24 h with `prompt_cache_retention: "24h"` (the only choice from
-gpt-5.5 on). From gpt-5.6 on, models that charge for cache writes keep prefixes that end at a breakpoint for 30
-minutes: one at the end of the newest message (unless `prompt_cache_options.mode` is "explicit") and up to three
-(four) of the caller's; the latest 80 are looked at; nothing is rounded. Azure: the same.
+gpt-5.5 on; the default of older models depends on the organisation and is taken as the short one).
+From gpt-5.6 on, models that charge for cache writes keep prefixes that end at a breakpoint for 30 minutes: one
+at the end of the newest message (unless `prompt_cache_options.mode` is "explicit") and up to three (four) of
+the caller's; the latest 80 are looked at; nothing is rounded. Azure: the same.
 Anthropic, "Prompt caching": only at `cache_control` breakpoints, 4 at most, 5 minutes or 1 hour since last use,
 looking back over 20 blocks from each; minimum per model as the price map has it (`prompt_cache_min_tokens`).
 The same on Bedrock, Vertex and wherever else a Claude model runs.
 Gemini, "Context caching": implicit, minimum per model, no price for writing; a lifetime is not documented.
-DeepSeek, "Context caching": automatic, units of 64 tokens, kept for hours. Groq, "Prompt caching": automatic,
-2 hours since last use. xAI, "Prompt caching": automatic, no minimum, evicted at any time.
+DeepSeek, "Context caching": automatic, units of 64 tokens, kept for hours; that a common prefix is found only
+from the third prompt on is left out. Groq, "Prompt caching": automatic, 2 hours since last use. xAI, "Prompt
+caching": automatic, no minimum, evicted at any time.
 All others with a price for cached tokens: automatic; minimum and lifetime are assumed (OpenAI's). Where writes
 are charged too (Qwen, MiniMax, ...), a prompt with `cache_control` breakpoints goes by those.
 """
