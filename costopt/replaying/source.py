@@ -153,8 +153,10 @@ class Source:
 
         A call that was recorded without a key is the same as one with it when all their parts are.
         """
-        rows: dict[str, Any] = {name: value for name, value in outline.values.items() if name not in IGNORED}
+        rows: dict[str, Any] = dict(outline.values)
         rows |= {name: b"".join(parts).hex() for name, parts in outline.named(fact.parts)}
+        for name in IGNORED:
+            rows.pop(name, None)
         where = (fact.tenant, fact.api, fact.endpoint, fact.variant, fact.asked)
         own = blake2b(_canonical((where, rows)), digest_size=16).hexdigest()
         return self._keys.setdefault(fact.cache_key, own) if fact.cache_key else own
