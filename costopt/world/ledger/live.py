@@ -62,7 +62,8 @@ class Live:
         self._path = path
         self._unzip = zstandard.ZstdDecompressor()
         self._hashes: dict[int, bytes] = {}
-        self._sizes: dict[bytes, int] = {}
+        #: Bytes of parts seen lately, for `Reader.sizes`.
+        self.sizes: dict[bytes, int] = {}
         self._origin = lru_cache(4096)(self._find_origin)
         self._tags = lru_cache(4096)(self._find_tags)
         self._headers = lru_cache(256)(_json)
@@ -109,11 +110,14 @@ class Live:
 
     def size(self, key: bytes) -> int | None:
         """Bytes of the part with this hash, also of one withheld; None where it is not here."""
-        if (known := self._sizes.get(key)) is not None:
-            return known
         with self._readable():
             row = self._run("SELECT size FROM parts WHERE hash = ?", key).fetchone()
         return None if row is None else int(row[0])
+
+    def remember(self, key: bytes, size: int) -> None:
+        if len(self.sizes) > REMEMBERED:
+            self.sizes.clear()
+        self.sizes[key] = size
 
     def _chunk(self, rows: list[Row], decisions: bool) -> list[Fact]:
         calls = _numbers(row[0] for row in rows)
@@ -180,10 +184,9 @@ class Live:
         needed.update(*(group for groups in refs for group in groups))
         if len(self._hashes) > REMEMBERED:
             self._hashes = {n: key for n in needed if (key := self._hashes.get(n))}
-            self._sizes = {key: self._sizes[key] for key in self._hashes.values()}
         for number, key, size in self._run(_PARTS, _numbers(needed - self._hashes.keys())):
             self._hashes[number] = key
-            self._sizes[key] = size
+            self.remember(key, size)
 
     def _by_call(self, sql: str, calls: str, word: Callable[..., T]) -> dict[int, list[T]]:
         found: defaultdict[int, list[T]] = defaultdict(list)

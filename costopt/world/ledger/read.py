@@ -177,13 +177,19 @@ class Reader:
 
         Cheap for the parts of a fact that was just read.
         """
-        return [
-            self._archived(key).size(key) if (size := self._live.size(key)) is None else size for key in keys
-        ]
+        known = self._live.sizes
+        return [known[key] if key in known else self._size(key) for key in keys]
 
     def segments(self) -> Iterator[Segment]:
         """The archive's files, oldest first. Only the last few stay open."""
         return (self._segments.segment(volume.name) for volume in self._segments.volumes)
+
+    def _size(self, key: bytes) -> int:
+        size = self._live.size(key)
+        if size is None:
+            size = self._archived(key).size(key)
+        self._live.remember(key, size)
+        return size
 
     def _archived(self, key: bytes) -> Segment:
         if segment := self._segments.find(key):

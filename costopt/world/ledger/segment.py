@@ -94,6 +94,7 @@ class Segment:
             _unpacked(self._index.part_start),
         )
         self._part_size, self._by_hash = _unpacked(self._index.part_size), _unpacked(self._index.by_hash)
+        self._starts = _starts(self._index.hashes, self._by_hash)
         self._hashes = _Hashes(self._index.hashes)
         self._recent: OrderedDict[int, bytes] = OrderedDict()
 
@@ -167,12 +168,14 @@ class Segment:
         return at
 
     def _find(self, key: bytes) -> int | None:
-        hashes = self._index.hashes
-        place = bisect_left(self._by_hash, key, key=lambda at: hashes[at * 32 : at * 32 + 32])
-        if place == len(self._by_hash):
-            return None
-        at = self._by_hash[place]
-        return at if hashes[at * 32 : at * 32 + 32] == key else None
+        start = int.from_bytes(key[:8], "big")
+        place = bisect_left(self._starts, start)
+        while place < len(self._starts) and self._starts[place] == start:
+            at = self._by_hash[place]
+            if self._index.hashes[at * 32 : at * 32 + 32] == key:
+                return at
+            place += 1
+        return None
 
     def verify(
         self, facts: Iterable[Fact], parts: Mapping[bytes, bytes | None], sizes: Mapping[bytes, int]
@@ -333,6 +336,15 @@ def _unpacked(packed: bytes) -> array[int]:
     if sys.byteorder == "little":
         numbers.byteswap()
     return numbers
+
+
+def _starts(hashes: bytes, by_hash: array[int]) -> array[int]:
+    """The first eight bytes of each hash as a number, in order: a plain array is searched ten times faster than
+    bytes cut out one by one."""
+    starts = array("Q", hashes)[::4]
+    if sys.byteorder == "little":
+        starts.byteswap()
+    return array("Q", map(starts.__getitem__, by_hash))
 
 
 def _place_parts(
