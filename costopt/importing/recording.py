@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
 from costopt.plan import CONVERSATIONS, Plan
 from costopt.policy import Policy
-from costopt.types import Api, Entry, Outcome, Receipt, Record, Reply, Request, Usage, usd
+from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request, Usage, usd
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -101,9 +102,14 @@ class Recorder:
         if host := urlsplit(call.endpoint).hostname:
             return provider_of(host, call.api), model
         row = self._book.find(model)
-        if row is None:
-            return _speaker(call.api), model
-        return (prefix, rest) if rest and row.provider == prefix else (row.provider, model)
+        if rest and prefix in ({row.provider} if row else self._prefixes):
+            return prefix, rest
+        return row.provider if row else provider_of("", call.api), model
+
+    @cached_property
+    def _prefixes(self) -> frozenset[str]:
+        """What stands before the slash in the price map's names: mostly providers."""
+        return frozenset(name.partition("/")[0] for name in self._book.names if "/" in name)
 
     def _tags(self, tags: Mapping[str, str]) -> dict[str, str]:
         named = {**tags, **self._options.tags}
@@ -163,12 +169,14 @@ def _compared(request: Request, receipt: Receipt, paid: int) -> Receipt:
 
 
 def _key(request: Request) -> str:
-    """The cache key; empty where the log does not have what was asked."""
-    return keys.key(request) if any(request.body.get(name) for name in _ASKED) else ""
-
-
-def _speaker(api: Api) -> str:
-    return provider_of("", api)
+    """The cache key; empty where the log does not have what was asked, or has what is no JSON (halves of surrogate
+    pairs, which have no canonical form)."""
+    if not any(request.body.get(name) for name in _ASKED):
+        return ""
+    try:
+        return keys.key(request)
+    except (ValueError, OverflowError):
+        return ""
 
 
 def _without_secrets(url: str) -> str:

@@ -143,6 +143,9 @@ class _Run:
                 yield self._recorder.record(call, record_id(self._summary.format, call)), place
             except Unfit as why:
                 self._lose(place, str(why))
+            except (ValueError, TypeError, OverflowError, RecursionError) as error:
+                # why: a log holds anything, and one odd call must not end the import of all others
+                self._lose(place, f"cannot be recorded ({type(error).__name__})")
 
     def _lose(self, place: _Place, why: str) -> None:
         self._summary.unusable.append(Unusable(place.path, place.line, why))

@@ -1,0 +1,345 @@
+"""The interchange format: what is read, in which spellings, and what each call is known by."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from import_material import START, START_NS, answer, answers, bodies, body, facts, imported, line, whys
+
+from costopt.importing.times import moment
+
+
+def test_a_line_becomes_the_call_it_is(tmp_path: Path) -> None:
+    url = "https://api.openai.com/v1/chat/completions"
+    told = line(
+        id="call-one", ended="2026-11-01T09:30:02.5Z", endpoint=url, tags={"agent": "planner", "user": 7}
+    )
+    done = imported(tmp_path, [told])
+    assert (done.lines, done.calls, done.new, done.known, done.unusable) == (1, 1, 1, 0, [])
+    (fact,) = facts(tmp_path)
+    assert (fact.started, fact.ended) == (START_NS, START_NS + 2_500_000_000)
+    assert (fact.api, fact.provider, fact.endpoint, fact.asked) == ("chat", "openai", url, "gpt-4o")
+    assert (fact.outcome, fact.status, fact.finish, fact.tags) == (
+        "ok",
+        200,
+        "stop",
+        {"agent": "planner", "user": "7"},
+    )
+    assert fact.usage is not None
+    assert (fact.usage.input, fact.usage.output, fact.usage.estimated) == (100, 10, False)
+    assert fact.cost == 350_000  # 100 x $2.50/M + 10 x $10/M
+    assert fact.cache_key
+    assert bodies(tmp_path) == [told["request"]]
+    assert answers(tmp_path) == [told["response"]]
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        {"input": body(), "output": answer(), "created": START},
+        {"request": json.dumps(body()), "response": json.dumps(answer()), "created_at": START},
+        {**body(), "response": answer(), "timestamp": START},
+        {"request": {"url": "/v1/chat/completions", "body": body()}, "response": answer(), "ts": START},
+        {"body": body(), "response": {"status_code": 200, "body": answer()}, "time": START},
+        {"request": body(), "response": [answer()], "start_time": START},
+        {"model": "gpt-4o", "request": body()["messages"], "response": answer(), "timestamp": START},
+        {"request": body(), "response": answer(created=START_NS // 10**9)},
+    ],
+)
+def test_one_call_in_many_spellings(spelled: Any, tmp_path: Path) -> None:
+    done = imported(tmp_path, [spelled])
+    assert done.unusable == []
+    (fact,) = facts(tmp_path)
+    assert (fact.api, fact.asked, fact.started, fact.cost) == ("chat", "gpt-4o", START_NS, 350_000)
+    assert bodies(tmp_path) == [body()]
+
+
+@pytest.mark.parametrize("said", ["4", {"role": "assistant", "content": "4"}])
+def test_an_answer_may_be_only_its_message(said: Any, tmp_path: Path) -> None:
+    usage = {"prompt_tokens": 5, "completion_tokens": 1}
+    imported(tmp_path, [{"request": body(), "response": said, "usage": usage, "timestamp": START}])
+    (fact,), (told,) = facts(tmp_path), answers(tmp_path)
+    assert (fact.usage.input, fact.usage.estimated, fact.finish) == (5, False, "stop")  # type: ignore[union-attr]
+    assert told["choices"][0]["message"] == {"role": "assistant", "content": "4"}
+
+
+def test_an_answer_may_be_the_chunks_of_its_stream(tmp_path: Path) -> None:
+    def chunk(delta: Any, **more: Any) -> Any:
+        return {"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, **more}]}
+
+    chunks = [chunk({"role": "assistant", "content": "fo"}), chunk({"content": "ur"}, finish_reason="stop")]
+    imported(tmp_path, [line(response=chunks)])
+    assert answers(tmp_path)[0]["choices"][0]["message"]["content"] == "four"
+
+
+@pytest.mark.parametrize(
+    ("request_", "response", "api"),
+    [
+        ({"model": "gpt-4o", "input": "hi"}, {"object": "response", "output": []}, "responses"),
+        ({"model": "gpt-4o", "input": "hi"}, None, "responses"),
+        ({"model": "text-embedding-3-small", "input": "hi"}, None, "embeddings"),
+        ({"model": "gpt-3.5-turbo-instruct", "prompt": "hi"}, None, "completions"),
+        (
+            {"model": "claude-sonnet-4-5", "system": "s", "messages": [{"role": "user", "content": "hi"}]},
+            None,
+            "messages",
+        ),
+        (body(), {"type": "message", "content": [], "stop_reason": "end_turn"}, "messages"),
+        (body(), None, "chat"),
+    ],
+)
+def test_the_api_shows_in_the_shapes(request_: Any, response: Any, api: str, tmp_path: Path) -> None:
+    imported(tmp_path, [line(request=request_, response=response)])
+    assert [fact.api for fact in facts(tmp_path)] == [api]
+
+
+def test_the_url_wins_over_the_shape(tmp_path: Path) -> None:
+    imported(tmp_path, [line(endpoint="https://api.anthropic.com/v1/messages", response=None)])
+    (fact,) = facts(tmp_path)
+    assert (fact.api, fact.provider) == ("messages", "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (
+            '{"request": {"model": "gpt-4o", "mess',
+            "broken JSON: the line ends in the middle, as if it was cut off",
+        ),
+        ("not json", "no JSON"),
+        ("7", "no JSON object"),
+        ({"hello": "world"}, "no request in it: neither `request` nor `model` and `messages`"),
+        (
+            {"request": {}, "timestamp": START},
+            "no request in it: neither `request` nor `model` and `messages`",
+        ),
+        (
+            {"request": {"model": "m", "contents": []}, "timestamp": START},
+            "neither endpoint nor request tells which API it is: add `api`",
+        ),
+        (
+            {"request": body(), "response": answer()},
+            "no timestamp: add `created`, or give the calls times with --start",
+        ),
+        (
+            {"request": body(), "timestamp": "yesterday"},
+            "no timestamp: add `created`, or give the calls times with --start",
+        ),
+        (
+            {"request": {"messages": []} | {"messages": body()["messages"]}, "timestamp": START},
+            "the call names no model: give one with --model",
+        ),
+    ],
+)
+def test_a_line_that_cannot_be_used_is_named_and_the_others_are_imported(
+    told: Any, why: str, tmp_path: Path
+) -> None:
+    done = imported(tmp_path, [line(), "", told, line(id="last")])
+    assert whys(done) == [(3, why)]
+    assert (done.lines, done.new) == (4, 2)
+
+
+def test_bytes_and_numbers_that_json_forbids_are_read_all_the_same(tmp_path: Path) -> None:
+    odd = json.dumps(line(request=body("caf\ud83d"), id="odd"))
+    done = imported(
+        tmp_path, ["\ufeff" + json.dumps(line(request=body(temperature=float("nan")), id="nan")), odd]
+    )
+    assert (done.new, done.unusable) == (2, [])
+
+
+def test_an_indented_document_of_calls_is_a_log_too(tmp_path: Path) -> None:
+    done = imported(tmp_path, [json.dumps([line(), line(id="b")], indent=2)])
+    assert (done.calls, done.unusable) == (2, [])
+
+
+def test_ids_are_what_calls_are_known_by(tmp_path: Path) -> None:
+    twice = [line(id="one"), line(id="one"), line(id="two")]
+    done = imported(tmp_path, twice)
+    assert (done.calls, done.new, done.known) == (3, 2, 1)
+
+
+def test_an_answers_id_alone_is_not_enough(tmp_path: Path) -> None:
+    same = answer(id="chatcmpl-local")
+    lines = [line(request=body(f"question {n}"), response=same) for n in range(3)]
+    assert imported(tmp_path, [*lines, lines[0]]).new == 3
+
+
+def test_numbers_of_rows_are_no_ids(tmp_path: Path) -> None:
+    done = imported(
+        tmp_path,
+        [
+            line(id=1),
+            line(id=1, request=body("another file's first row")),
+            line(id="1", timestamp="2026-11-02"),
+        ],
+    )
+    assert done.new == 3
+
+
+def test_lines_of_one_file_that_say_the_same_are_different_calls(tmp_path: Path) -> None:
+    assert imported(tmp_path, [line(), line(), line()]).new == 3
+    assert imported(tmp_path, [line(), line()]).new == 0
+    assert imported(tmp_path, [line(), line(), line(), line()]).new == 1
+
+
+def test_made_up_times_are_tagged_and_in_order(tmp_path: Path) -> None:
+    lines = [{"request": body(f"{n}"), "response": answer()} for n in range(3)]
+    done = imported(tmp_path, lines, start=START_NS, every=10**9)
+    assert done.timeless == 3
+    assert [(fact.started - START_NS, fact.tags) for fact in facts(tmp_path)] == [
+        (n * 10**9, {"time": "synthetic"}) for n in range(3)
+    ]
+    assert imported(tmp_path, lines, start=START_NS + 5, every=10**9).new == 0
+
+
+def test_failed_calls_are_calls_that_cost_nothing(tmp_path: Path) -> None:
+    limited = {"error": {"type": "rate_limit_error", "message": "slow down"}}
+    imported(
+        tmp_path,
+        [
+            line(id="a-status", status=429, response=limited),
+            line(id="b-error", response=None, error={"type": "Timeout", "message": "after 60 s"}),
+            line(id="c-body", response=limited),
+            line(id="d-http", response={"status_code": 500, "body": "oops"}),
+        ],
+    )
+    found = facts(tmp_path)
+    assert [(fact.outcome, fact.cost, fact.unpriced) for fact in found] == [("error", None, False)] * 4
+    assert {fact.error for fact in found} == {
+        "HTTP 429",
+        "Timeout: after 60 s",
+        "no answer in what came back",
+        "HTTP 500",
+    }
+
+
+def test_a_service_tier_beside_the_answer_sets_the_price(tmp_path: Path) -> None:
+    imported(tmp_path, [line(service_tier="batch")])
+    (fact,) = facts(tmp_path)
+    assert (fact.cost, fact.usage.service_tier) == (175_000, "batch")  # type: ignore[union-attr]
+
+
+def test_what_the_log_says_was_paid_serves_where_there_is_no_price(tmp_path: Path) -> None:
+    own = {"request": {**body(), "model": "house-model"}, "response": answer(model="house-model")}
+    imported(tmp_path, [line(cost="0.0125"), line(id="own", cost=0.0125, **own), line(id="none", **own)])
+    costs = {fact.cost for fact in facts(tmp_path)}
+    assert costs == {350_000, 12_500_000, None}
+
+
+def test_a_batch_is_two_files_in_any_order(tmp_path: Path) -> None:
+    asked = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body()}
+    told = {
+        "status_code": 200,
+        "request_id": "req",
+        "body": answer(id="chatcmpl-1", created=START_NS // 10**9),
+    }
+    answered = {"id": "batch_req_1", "custom_id": "r-1", "response": told, "error": None}
+    done = imported(tmp_path, [answered, asked])
+    assert (done.new, done.unusable) == (1, [])
+    assert imported(tmp_path, [asked, answered]).new == 0
+    (fact,) = facts(tmp_path)
+    assert (fact.cost, fact.endpoint, fact.usage.service_tier) == (175_000, "/v1/chat/completions", "batch")  # type: ignore[union-attr]
+
+
+def test_halves_of_a_batch_that_stay_alone_are_named(tmp_path: Path) -> None:
+    asked = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body()}
+    answered = {
+        "id": "b",
+        "custom_id": "r-2",
+        "response": {"status_code": 200, "body": answer()},
+        "error": None,
+    }
+    assert whys(imported(tmp_path, [asked, answered])) == [
+        (1, "a batch's request without an answer: no line of its output file has this custom_id"),
+        (2, "a batch's answer without a request: no line of its input file has this custom_id"),
+    ]
+
+
+def test_an_expired_batch_line_is_a_failed_call(tmp_path: Path) -> None:
+    asked = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body()}
+    expired = {
+        "id": "b",
+        "custom_id": "r-1",
+        "response": None,
+        "error": {"code": "batch_expired", "message": "late"},
+    }
+    imported(tmp_path, [asked, expired], start=START_NS)
+    assert [(fact.outcome, fact.cost, fact.error) for fact in facts(tmp_path)] == [
+        ("error", None, "batch_expired: late")
+    ]
+
+
+def test_two_batches_may_use_the_same_custom_ids(tmp_path: Path) -> None:
+    def asked(n: int) -> Any:
+        return {
+            "custom_id": "r-1",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": body(f"batch {n}"),
+        }
+
+    def answered(n: int) -> Any:
+        told = {"status_code": 200, "body": answer(f"answer {n}", created=START_NS // 10**9 + n)}
+        return {"id": f"b{n}", "custom_id": "r-1", "response": told, "error": None}
+
+    assert imported(tmp_path, [asked(1), asked(2), answered(1), answered(2)]).new == 2
+    said = [
+        (b["messages"][0]["content"], a["choices"][0]["message"]["content"])
+        for b, a in zip(bodies(tmp_path), answers(tmp_path), strict=True)
+    ]
+    assert said == [("batch 1", "answer 1"), ("batch 2", "answer 2")]
+
+
+def test_an_anthropic_batch(tmp_path: Path) -> None:
+    params = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    usage = {"input_tokens": 1000, "output_tokens": 0}
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "content": [{"type": "text", "text": "hello"}],
+        "stop_reason": "end_turn",
+        "usage": usage,
+    }
+    halves = [
+        {"custom_id": "a", "params": params},
+        {"custom_id": "a", "result": {"type": "succeeded", "message": message}},
+    ]
+    imported(tmp_path, halves, start=START_NS)
+    (fact,) = facts(tmp_path)
+    assert (fact.api, fact.provider, fact.cost) == ("messages", "anthropic", 1_500_000)
+
+
+@given(st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1)))
+def test_one_moment_in_all_its_spellings(when: datetime) -> None:
+    whole = when.replace(microsecond=when.microsecond // 1000 * 1000, tzinfo=UTC)
+    ms = (
+        (whole - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000
+        + (whole - datetime(1970, 1, 1, tzinfo=UTC)).seconds * 1000
+        + whole.microsecond // 1000
+    )
+    spelled: list[Any] = [
+        ms,
+        ms * 1000,
+        ms * 10**6,
+        whole.isoformat(),
+        whole.isoformat().replace("+00:00", "Z"),
+        str(ms),
+    ]
+    spelled.append(f"{ms // 1000}.{ms % 1000:03d}")
+    assert {moment(each) for each in spelled} == {ms * 10**6}
+
+
+@given(
+    st.one_of(
+        st.none(), st.booleans(), st.text(max_size=20), st.floats(), st.integers(), st.lists(st.integers())
+    )
+)
+def test_no_value_is_a_time_by_accident(value: Any) -> None:
+    at = moment(value)
+    assert at is None or 10**17 <= at < 2**63
