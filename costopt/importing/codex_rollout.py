@@ -11,62 +11,18 @@ model wrote since the last count are the answer; versions of 2025 wrote the coun
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
-
-from msgspec import Struct
 
 from costopt.importing.agentlogs import folder, moment, said
+from costopt.importing.codex_answer import Answer, is_written
+from costopt.importing.codex_conversation import Conversation, Known
 from costopt.importing.codex_counts import Counts, born, counts, digest, tier, uuid_in
-from costopt.importing.words import TIMELESS, Imported
+from costopt.importing.words import Imported
 from costopt.types import Json
 from costopt.wire.loose import count, record, records, text
 
 #: Lines of the conversation that are never sent to a model.
 _UNSENT = frozenset({"ghost_snapshot", "compaction_trigger", "other"})
 _TYPES = frozenset({"session_meta", "turn_context", "response_item", "event_msg", "compacted"})
-
-
-class Known:
-    """What was met in all files so far."""
-
-    def __init__(self) -> None:
-        self.calls: set[str] = set()
-        self.parents: dict[str, str] = {}
-        self._totals: dict[str, set[Counts]] = {}
-        self.recorded: set[tuple[str, str]] = set()
-
-    def totals(self, session: str) -> set[Counts]:
-        return self._totals.setdefault(session, set())
-
-    def root(self, session: str) -> str:
-        """The session that this one was forked from, or that one, and so on."""
-        met: set[str] = set()
-        while (parent := self.parents.get(session)) and session not in met:
-            met.add(session)
-            session = parent
-        return session
-
-
-class _Answer(Struct):
-    """Items the model wrote in one go, and what it had been asked: the first `start` items of `history`.
-
-    `counted` are its tokens (None: nobody said) and `key` is its id then; `early` says the count came before the
-    items.
-    """
-
-    history: list[Json]
-    start: int
-    asked: int
-    model: str
-    turn: str
-    tier: str
-    items: list[Json]
-    first: int = 0
-    last: int = 0
-    key: str = ""
-    response: str = ""
-    counted: Counts | None = None
-    early: bool = False
 
 
 class Rollout:
@@ -77,19 +33,18 @@ class Rollout:
         self.own = False
         self._known = known
         self._session = uuid_in(path) or path
-        self._has_meta = self._forked = self._any_count = self._asked_since = False
+        self._has_meta = self._forked = self._any_count = False
         self._tags: dict[str, str] = {}
         self._fixed: Json = {}
         self._provider = self._model = self._turn = self._tier = ""
-        self._now = self._asked = 0
-        self._history: list[Json] = []
-        self._turns: list[int] = []
+        self._now = 0
+        self._talk = Conversation()
         self._total = Counts()
         self._last: Counts | None = None
-        self._answer: _Answer | None = None
-        self._uncounted: list[_Answer] = []
-        self._open: _Answer | None = None
-        self._latest: _Answer | None = None
+        self._answer: Answer | None = None
+        self._uncounted: list[Answer] = []
+        self._open: Answer | None = None
+        self._latest: Answer | None = None
 
     # lines
 
@@ -131,7 +86,7 @@ class Rollout:
         if "id" in line and "timestamp" in line and "type" not in line:
             self.own = True
             self._meta(line)
-        elif line.get("type") == "message" or _is_written(line) or text(line.get("type")).endswith("_output"):
+        elif line.get("type") == "message" or is_written(line) or text(line.get("type")).endswith("_output"):
             self.own = self.own or "role" in line or "call_id" in line
             yield from self._item(line)
 
@@ -161,7 +116,7 @@ class Rollout:
     def _turn_begins(self, payload: Json) -> None:
         turn = text(payload.get("turn_id"))
         if turn != self._turn or not turn:
-            self._turns.append(len(self._history))
+            self._talk.begin_turn()
         self._turn = turn
         self._model = text(payload.get("model")) or self._model
         effort = text(payload.get("effort"))
@@ -173,7 +128,7 @@ class Rollout:
             yield from self._token_count(record(payload.get("info")))
         elif kind == "thread_rolled_back":
             yield from self._emit()
-            self._roll_back(count(payload.get("num_turns")))
+            self._talk.roll_back(count(payload.get("num_turns")), self._now)
         elif kind == "thread_settings_applied":
             self._tier = tier(record(payload.get("thread_settings")), self._tier)
 
@@ -182,46 +137,30 @@ class Rollout:
     def _item(self, item: Json) -> Iterator[Imported]:
         if text(item.get("type")) in _UNSENT:
             return
-        if not _is_written(item):
+        if not is_written(item):
             yield from self._emit()
-            self._asked, self._asked_since = self._now, True
-        elif self._open and self._open.early:
-            self._write(self._open, item)
+            self._talk.ask(item, self._now)
+            return
+        if self._open and self._open.early:
+            self._open.write(item, self._now)
         else:
             yield from self._emit()
-            if self._answer is None or self._asked_since:
+            if self._answer is None or self._talk.asked_since:
                 self._uncounted += [self._answer] if self._answer else []
                 self._answer = self._begun()
-            self._write(self._answer, item)
-        self._history.append(item)
+            self._answer.write(item, self._now)
+        self._talk.items.append(item)
 
-    def _begun(self) -> _Answer:
-        self._asked_since = False
-        turn, history = self._turn, self._history
-        return _Answer(history, len(history), self._asked, self._model, turn, self._tier, [])
-
-    def _write(self, answer: _Answer, item: Json) -> None:
-        answer.first = answer.first or self._now
-        answer.last = self._now
-        answer.items.append(item)
+    def _begun(self) -> Answer:
+        history, start, asked = self._talk.begin_answer()
+        return Answer(history, start, asked, self._model, self._turn, self._tier, [])
 
     def _compacted(self, payload: Json) -> Iterator[Imported]:
         yield from self._emit()
         history = payload.get("replacement_history")
         summary = {"type": "output_text", "text": text(payload.get("message"))}
         message = {"type": "message", "role": "assistant", "content": [summary]}
-        self._replace(records(history) if isinstance(history, list) else [message])
-
-    def _roll_back(self, turns: int) -> None:
-        if 0 < turns <= len(self._turns):
-            start = self._turns[-turns]
-            del self._turns[-turns:]
-            self._replace(self._history[:start])
-
-    def _replace(self, history: list[Json]) -> None:
-        self._history = history
-        self._turns = [min(start, len(history)) for start in self._turns]
-        self._asked, self._asked_since = self._now, True
+        self._talk.replace(records(history) if isinstance(history, list) else [message], self._now)
 
     # counts
 
@@ -234,7 +173,7 @@ class Rollout:
             last = total.since(self._total) if last is None else last
             self._total = total
         if not again and last and not self._is_recorded(last):
-            parts = (self._scope(self._turn), total or (len(self._history), self._written()), last)
+            parts = (self._scope(self._turn), total or (len(self._talk.items), self._written()), last)
             yield from self._counted(digest(parts), last)
 
     def _is_told_again(self, total: Counts | None, last: Counts | None) -> bool:
@@ -277,7 +216,7 @@ class Rollout:
         self._open, self._latest, self._answer = answer, answer, None
         self._uncounted.clear()
 
-    def _stolen(self) -> _Answer | None:
+    def _stolen(self) -> Answer | None:
         """The items after an early count, if another count comes with nothing asked between: they are of this
         one, and the early count was of a call that wrote nothing."""
         opened = self._open
@@ -302,30 +241,14 @@ class Rollout:
         if answer:
             yield from self._call(answer)
 
-    def _call(self, answer: _Answer) -> Iterator[Imported]:
+    def _call(self, answer: Answer) -> Iterator[Imported]:
         if answer.key in self._known.calls:
             return
         self._known.calls.add(answer.key)
-        used = answer.counted
         at, ended = self._times(answer)
-        yield Imported(
-            id=answer.key,
-            at=at,
-            ended=ended,
-            api="responses",
-            provider=self._provider,
-            model=answer.model,
-            body={"model": answer.model, **self._fixed, "input": answer.history[: answer.start]},
-            answer=_response(answer) if answer.items else None,
-            usage=used.usage(answer.tier) if used else None,
-            raw_usage=used.raw() if used else None,
-            finish=None if used else "unknown",
-            stream=True,
-            tags=self._tags if at else {**self._tags, TIMELESS[0]: TIMELESS[1]},
-            partial=True,
-        )
+        yield answer.call(at, ended, self._provider, self._fixed, self._tags)
 
-    def _times(self, answer: _Answer) -> tuple[int, int]:
+    def _times(self, answer: Answer) -> tuple[int, int]:
         """When it was asked and when it had been answered. A fork writes the copied lines anew with the time of the
         fork (ccusage #1370); there the turn's id still knows when the turn began."""
         first = answer.first or answer.last or self._now
@@ -343,23 +266,3 @@ class Rollout:
     def _scope(self, turn: str) -> str:
         """What a count is unique in: the turn, or where turns only have numbers, the session all forks began as."""
         return turn if born(turn) else f"{self._known.root(self._session)}:{turn}"
-
-
-def _is_written(item: Json) -> bool:
-    """Whether the model wrote this item."""
-    kind = text(item.get("type"))
-    if kind == "message" or (not kind and "role" in item):
-        return item.get("role") == "assistant"
-    return kind == "reasoning" or kind.endswith("_call")
-
-
-def _response(answer: _Answer) -> dict[str, Any]:
-    used = answer.counted
-    return {
-        **({"id": answer.response} if answer.response else {}),
-        "object": "response",
-        "model": answer.model,
-        **({"status": "completed"} if used else {}),
-        "output": answer.items,
-        **({"usage": used.raw()} if used else {}),
-    }

@@ -2,168 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
+from codex_material import START, Rollout, calls_in, message, moment, named, ns, session_of, sums, uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.importing.codex import read
-from costopt.importing.words import Imported, Line, Options, Unusable
-from costopt.types import Json
-
-START = 1_790_000_000_000
-"""ms"""
-
-
-def _uuid(ms: int, tail: int = 1) -> str:
-    stamp = f"{START + ms:012x}"
-    return f"{stamp[:8]}-{stamp[8:]}-7{tail:03x}-8000-{tail:012x}"
-
-
-def _time(second: float) -> str:
-    rest = START // 1000 + int(second) - 1_789_948_800
-    return f"2026-09-{21 + rest // 86_400}T{rest // 3600 % 24:02}:{rest // 60 % 60:02}:{rest % 60:02}.000Z"
-
-
-def _ns(second: float) -> int:
-    return START * 10**6 + int(second) * 10**9
-
-
-def _tokens(sent: int, cached: int, out: int, reasoning: int = 0) -> Json:
-    return {
-        "input_tokens": sent,
-        "cached_input_tokens": cached,
-        "output_tokens": out,
-        "reasoning_output_tokens": reasoning,
-        "total_tokens": sent + out,
-    }
-
-
-class Rollout:
-    """A session as Codex writes it."""
-
-    def __init__(self, session: str, **meta: Any) -> None:
-        self.lines: list[Json] = []
-        self.second = 0.0
-        self.totals = [0, 0, 0, 0]
-        payload = {
-            "id": session,
-            "cwd": "/home/me/shop",
-            "cli_version": "0.140.0",
-            "model_provider": "openai",
-        }
-        self.line(
-            "session_meta",
-            {**payload, "git": {"branch": "main"}, "base_instructions": {"text": "Be brief."}, **meta},
-        )
-
-    def line(self, kind: str, payload: Json) -> None:
-        self.second += 1
-        self.lines.append({"timestamp": _time(self.second), "type": kind, "payload": payload})
-
-    def turn(self, turn: str, model: str = "gpt-5-codex") -> None:
-        self.line("turn_context", {"turn_id": turn, "model": model, "cwd": "/home/me/shop", "effort": "high"})
-
-    def user(self, said: str) -> None:
-        self.line("response_item", _message("user", said))
-
-    def says(self, said: str) -> None:
-        self.line("response_item", _message("assistant", said))
-
-    def calls(self, name: str) -> None:
-        call = {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": name}
-        self.line("response_item", call)
-
-    def output(self, name: str) -> None:
-        self.line("response_item", {"type": "function_call_output", "call_id": name, "output": "done"})
-
-    def count(self, *tokens: int, again: bool = False, last: bool = True, total: bool = True) -> None:
-        counted = [*tokens, *[0] * (4 - len(tokens))]
-        if not again:
-            self.totals = [a + b for a, b in zip(self.totals, counted, strict=True)]
-        info: Json = {"model_context_window": 272_000}
-        info |= {"total_token_usage": _tokens(*self.totals)} if total else {}
-        info |= {"last_token_usage": _tokens(*counted)} if last else {}
-        self.line("event_msg", {"type": "token_count", "info": info, "rate_limits": {}})
-
-    def record(self, response: str, turn: str, *tokens: int) -> None:
-        counted = [*tokens, *[0] * (4 - len(tokens))]
-        ids = {"thread_id": "t", "turn_id": turn, "response_id": response}
-        self.line(
-            "token_usage_record",
-            {**ids, "usage": _tokens(*counted), "turn_token_usage": _tokens(9999, 0, 9999)},
-        )
-
-
-def _message(role: str, said: str) -> Json:
-    kind = "output_text" if role == "assistant" else "input_text"
-    return {"type": "message", "role": role, "content": [{"type": kind, "text": said}]}
-
-
-def _session(start: int = 0, tail: int = 1) -> Rollout:
-    """Three calls in two turns: a tool, what came of it, an answer with reasoning by another model."""
-    rollout = Rollout(_uuid(start, tail))
-    rollout.turn(_uuid(start + 10, tail))
-    rollout.user("fix it")
-    rollout.line("response_item", {"type": "reasoning", "summary": [], "encrypted_content": "xyz"})
-    rollout.calls("c1")
-    rollout.count(1000, 0, 50, 20)
-    rollout.output("c1")
-    rollout.count(1000, 0, 50, 20, again=True)
-    rollout.says("fixed")
-    rollout.count(1100, 900, 30)
-    rollout.turn(_uuid(start + 9000, tail), "gpt-5.5")
-    rollout.user("and now?")
-    rollout.says("nothing")
-    rollout.count(1200, 1100, 7)
-    rollout.count(1200, 1100, 7, again=True)
-    return rollout
-
-
-def _lines(files: Iterable[tuple[str, list[Any]]]) -> Iterator[Line]:
-    for path, lines in files:
-        for number, line in enumerate(lines, 1):
-            yield Line(path, number, line if isinstance(line, bytes) else json.dumps(line).encode())
-
-
-def _named(
-    *files: tuple[str, list[Any]], options: Options | None = None
-) -> tuple[list[Imported], list[Unusable]]:
-    found = list(read(_lines(files), options or Options()))
-    calls = [f for f in found if isinstance(f, Imported)]
-    assert len({call.id for call in calls}) == len(calls)
-    return calls, [f for f in found if isinstance(f, Unusable)]
-
-
-def _calls(*files: list[Any]) -> list[Imported]:
-    calls, lost = _named(*((f"{n}.jsonl", lines) for n, lines in enumerate(files)))
-    assert not lost
-    return calls
-
-
-def _sums(calls: Iterable[Imported]) -> tuple[int, int, int]:
-    usages = [call.usage for call in calls if call.usage]
-    return len(usages), sum(u.prompt for u in usages), sum(u.output for u in usages)
+from costopt.importing.words import Options
 
 
 def test_one_call_for_each_count_with_disjoint_buckets() -> None:
-    calls = _calls(_session().lines)
-    assert _sums(calls) == (3, 3300, 87)
+    calls = calls_in(session_of().lines)
+    assert sums(calls) == (3, 3300, 87)
     first, second, third = (call.usage for call in calls)
     assert first and (first.input, first.cache_read, first.output, first.reasoning) == (1000, 0, 50, 20)
     assert second and (second.input, second.cache_read) == (200, 900)
     assert third and (third.input, third.cache_read, third.output) == (100, 1100, 7)
     assert [call.model for call in calls] == ["gpt-5-codex", "gpt-5-codex", "gpt-5.5"]
-    assert calls[0].tags == {"session": _uuid(0), "project": "shop", "branch": "main", "version": "0.140.0"}
+    assert calls[0].tags == {"session": uuid(0), "project": "shop", "branch": "main", "version": "0.140.0"}
     assert all(call.partial and call.api == "responses" and call.provider == "openai" for call in calls)
-    assert (calls[0].at, calls[0].ended) == (_ns(3), _ns(5))
+    assert (calls[0].at, calls[0].ended) == (ns(3), ns(5))
 
 
 def test_the_conversation_is_rebuilt_in_the_shape_of_the_responses_api() -> None:
-    calls = _calls(_session().lines)
+    calls = calls_in(session_of().lines)
     kinds = [[item.get("role") or item["type"] for item in call.body["input"]] for call in calls]
     assert kinds[0] == ["user"]
     assert kinds[1] == ["user", "reasoning", "function_call", "function_call_output"]
@@ -173,11 +36,11 @@ def test_the_conversation_is_rebuilt_in_the_shape_of_the_responses_api() -> None
         "reasoning",
         "function_call",
     ]
-    assert calls[2].answer and calls[2].answer["output"] == [_message("assistant", "nothing")]
+    assert calls[2].answer and calls[2].answer["output"] == [message("assistant", "nothing")]
 
 
 def test_counts_that_come_before_the_items_belong_to_them() -> None:
-    rollout = Rollout(_uuid(0))
+    rollout = Rollout(uuid(0))
     rollout.turn("1")
     rollout.user("go")
     rollout.count(100, 0, 5)
@@ -185,75 +48,75 @@ def test_counts_that_come_before_the_items_belong_to_them() -> None:
     rollout.output("c1")
     rollout.count(200, 90, 6)
     rollout.says("done")
-    calls = _calls(rollout.lines)
-    assert _sums(calls) == (2, 300, 11)
+    calls = calls_in(rollout.lines)
+    assert sums(calls) == (2, 300, 11)
     outputs = [call.answer and call.answer["output"][0]["type"] for call in calls]
     assert outputs == ["function_call", "message"]
     assert [len(call.body["input"]) for call in calls] == [1, 3]
 
 
 def test_a_fork_copies_the_conversation_with_new_times_and_it_counts_once() -> None:
-    parent = _session()
-    fork = Rollout(_uuid(60_000, 2), forked_from_id=_uuid(0))
+    parent = session_of()
+    fork = Rollout(uuid(60_000, 2), forked_from_id=uuid(0))
     fork.second = 59
     for line in parent.lines:
-        fork.lines.append({**line, "timestamp": _time(60)})
+        fork.lines.append({**line, "timestamp": moment(60)})
     fork.totals = list(parent.totals)
-    fork.turn(_uuid(61_000, 2))
+    fork.turn(uuid(61_000, 2))
     fork.user("try another way")
     fork.says("I did")
     fork.count(1300, 1200, 9)
     for files in ([parent.lines, fork.lines], [fork.lines, parent.lines], [fork.lines]):
-        calls = _calls(*files)
-        assert _sums(calls) == (4, 4600, 96)
-    alone = _calls(fork.lines)
-    assert alone[-1].tags["session"] == _uuid(60_000, 2)
+        calls = calls_in(*files)
+        assert sums(calls) == (4, 4600, 96)
+    alone = calls_in(fork.lines)
+    assert alone[-1].tags["session"] == uuid(60_000, 2)
     assert alone[0].at == START * 10**6 + 10 * 10**6
     assert len(alone[-1].body["input"]) == 8
 
 
 def test_forks_whose_turns_are_only_numbered_count_once_too() -> None:
-    parent = Rollout(_uuid(0))
+    parent = Rollout(uuid(0))
     parent.turn("1")
     parent.user("go")
     parent.says("gone")
     parent.count(10, 0, 1)
-    fork = Rollout(_uuid(60_000, 2), forked_from_id=_uuid(0))
+    fork = Rollout(uuid(60_000, 2), forked_from_id=uuid(0))
     fork.lines += parent.lines
     fork.totals = list(parent.totals)
     fork.turn("2")
     fork.user("more")
     fork.says("yes")
     fork.count(20, 0, 1)
-    grandchild = Rollout(_uuid(90_000, 3), forked_from_id=_uuid(60_000, 2))
+    grandchild = Rollout(uuid(90_000, 3), forked_from_id=uuid(60_000, 2))
     grandchild.lines += fork.lines
     for files in ([parent, fork, grandchild], [grandchild, fork, parent]):
-        assert _sums(_calls(*(each.lines for each in files))) == (2, 30, 2)
+        assert sums(calls_in(*(each.lines for each in files))) == (2, 30, 2)
 
 
 def test_subagents_without_copied_counts_keep_their_first_call() -> None:
-    parent = _session()
-    spawned = {"subagent": {"thread_spawn": {"parent_thread_id": _uuid(0)}}}
-    agent = Rollout(_uuid(5_000, 3), forked_from_id=_uuid(0), source=spawned)
-    agent.line("session_meta", {"id": _uuid(0)})
+    parent = session_of()
+    spawned = {"subagent": {"thread_spawn": {"parent_thread_id": uuid(0)}}}
+    agent = Rollout(uuid(5_000, 3), forked_from_id=uuid(0), source=spawned)
+    agent.line("session_meta", {"id": uuid(0)})
     agent.lines += [line for line in parent.lines if line["type"] == "response_item"]
-    agent.turn(_uuid(5_100, 3))
+    agent.turn(uuid(5_100, 3))
     agent.says("looked")
     agent.count(400, 0, 4)
-    calls = _calls(parent.lines, agent.lines)
-    assert _sums(calls) == (4, 3700, 91)
-    assert calls[-1].tags["sidechain"] == "true" and calls[-1].tags["session"] == _uuid(5_000, 3)
+    calls = calls_in(parent.lines, agent.lines)
+    assert sums(calls) == (4, 3700, 91)
+    assert calls[-1].tags["sidechain"] == "true" and calls[-1].tags["session"] == uuid(5_000, 3)
 
 
 def test_two_sessions_with_the_same_counts_are_two_calls_each() -> None:
-    first, second = (_session(start, tail) for start, tail in ((0, 1), (50_000, 2)))
-    assert _sums(_calls(first.lines, second.lines)) == (6, 6600, 174)
+    first, second = (session_of(start, tail) for start, tail in ((0, 1), (50_000, 2)))
+    assert sums(calls_in(first.lines, second.lines)) == (6, 6600, 174)
 
 
 @pytest.mark.parametrize("early", [True, False])
 def test_a_record_with_a_response_id_and_its_count_are_one_call(early: bool) -> None:
-    rollout = Rollout(_uuid(0))
-    for turn in (_uuid(10), _uuid(20)):
+    rollout = Rollout(uuid(0))
+    for turn in (uuid(10), uuid(20)):
         rollout.turn(turn)
         for name in ("a", "b"):
             rollout.user("go")
@@ -263,79 +126,79 @@ def test_a_record_with_a_response_id_and_its_count_are_one_call(early: bool) -> 
             rollout.count(100, 10, 5)
             if not early:
                 rollout.record(f"{turn}{name}", turn, 100, 10, 5)
-    calls = _calls(rollout.lines, rollout.lines)
-    assert _sums(calls) == (4, 400, 20)
+    calls = calls_in(rollout.lines, rollout.lines)
+    assert sums(calls) == (4, 400, 20)
     assert all(call.answer and call.answer["output"] for call in calls)
 
 
 def test_compactions_with_a_record_are_calls_and_what_follows_starts_from_the_summary() -> None:
-    rollout = _session()
-    rollout.record("resp_c", _uuid(9000), 1250, 1200, 400)
-    rollout.line("compacted", {"message": "", "replacement_history": [_message("user", "summary")]})
+    rollout = session_of()
+    rollout.record("resp_c", uuid(9000), 1250, 1200, 400)
+    rollout.line("compacted", {"message": "", "replacement_history": [message("user", "summary")]})
     rollout.user("go on")
     rollout.says("ok")
-    rollout.record("resp_d", _uuid(9000), 300, 0, 3)
-    calls = _calls(rollout.lines)
-    assert _sums(calls) == (5, 3300 + 1550, 87 + 403)
+    rollout.record("resp_d", uuid(9000), 300, 0, 3)
+    calls = calls_in(rollout.lines)
+    assert sums(calls) == (5, 3300 + 1550, 87 + 403)
     assert calls[3].answer is None and calls[4].body["input"] == [
-        _message("user", "summary"),
-        _message("user", "go on"),
+        message("user", "summary"),
+        message("user", "go on"),
     ]
 
 
 def test_only_totals_are_taken_apart() -> None:
-    rollout = Rollout(_uuid(0))
-    rollout.turn(_uuid(1))
+    rollout = Rollout(uuid(0))
+    rollout.turn(uuid(1))
     for said in ("a", "b", "c"):
         rollout.user(said)
         rollout.says(said)
         rollout.count(100, 60, 5, last=False)
-    assert _sums(_calls(rollout.lines)) == (3, 300, 15)
+    assert sums(calls_in(rollout.lines)) == (3, 300, 15)
 
 
 def test_counts_of_the_last_call_alone_are_new_when_something_was_written() -> None:
-    rollout = Rollout(_uuid(0))
-    rollout.turn(_uuid(1))
+    rollout = Rollout(uuid(0))
+    rollout.turn(uuid(1))
     for _ in range(3):
         rollout.user("again")
         rollout.says("same")
         rollout.count(100, 60, 5, total=False)
         rollout.count(100, 60, 5, total=False)
-    assert _sums(_calls(rollout.lines)) == (3, 300, 15)
+    assert sums(calls_in(rollout.lines)) == (3, 300, 15)
 
 
 def test_a_filled_up_window_and_empty_counts_are_no_calls() -> None:
-    rollout = _session()
+    rollout = session_of()
     rollout.line("event_msg", {"type": "token_count", "info": None})
     full = {"total_tokens": 272_000, "input_tokens": 0, "output_tokens": 0}
     rollout.line(
         "event_msg", {"type": "token_count", "info": {"total_token_usage": full, "last_token_usage": full}}
     )
-    assert _sums(_calls(rollout.lines)) == (3, 3300, 87)
+    assert sums(calls_in(rollout.lines)) == (3, 3300, 87)
 
 
 def test_a_rolled_back_turn_was_paid_and_is_not_asked_again() -> None:
-    rollout = _session()
+    rollout = session_of()
     rollout.line("event_msg", {"type": "thread_rolled_back", "num_turns": 1})
-    rollout.turn(_uuid(20_000))
+    rollout.turn(uuid(20_000))
     rollout.user("instead")
     rollout.says("sure")
     rollout.count(1150, 1100, 4)
-    calls = _calls(rollout.lines)
+    calls = calls_in(rollout.lines)
     assert len(calls) == 4
     assert [item.get("role") for item in calls[-1].body["input"]][-2:] == ["assistant", "user"]
     assert len(calls[-1].body["input"]) == 6
 
 
 def test_the_tier_of_the_session_prices_its_calls() -> None:
-    rollout = Rollout(_uuid(0))
+    rollout = Rollout(uuid(0))
     for number, settings in enumerate([{"service_tier": "fast"}, {}, {"service_tier": "default"}]):
         rollout.line("event_msg", {"type": "thread_settings_applied", "thread_settings": settings})
-        rollout.turn(_uuid(number + 1))
+        rollout.turn(uuid(number + 1))
         rollout.user("go")
         rollout.says("gone")
         rollout.count(100, 0, 5)
-    assert [call.usage and call.usage.service_tier for call in _calls(rollout.lines)] == [
+    assert [call.usage and call.usage.service_tier for call in calls_in(rollout.lines)] == [
         "priority",
         "priority",
         "",
@@ -344,36 +207,36 @@ def test_the_tier_of_the_session_prices_its_calls() -> None:
 
 def test_sessions_without_counts_are_calls_to_be_counted() -> None:
     old: list[Any] = [
-        {"id": _uuid(0), "timestamp": _time(5), "instructions": "Be kind.", "git": {"branch": "dev"}},
+        {"id": uuid(0), "timestamp": moment(5), "instructions": "Be kind.", "git": {"branch": "dev"}},
         {"record_type": "state"},
-        _message("user", "go"),
+        message("user", "go"),
         {"type": "function_call", "name": "shell", "arguments": "{}", "call_id": "c"},
         {"type": "function_call_output", "call_id": "c", "output": "x"},
-        _message("assistant", "done"),
+        message("assistant", "done"),
     ]
-    calls, lost = _named(("a.jsonl", old), ("b.jsonl", old), options=Options(model="gpt-5"))
+    calls, lost = named(("a.jsonl", old), ("b.jsonl", old), options=Options(model="gpt-5"))
     assert not lost and len(calls) == 2
-    assert all(call.usage is None and call.model == "gpt-5" and call.at == _ns(5) for call in calls)
+    assert all(call.usage is None and call.model == "gpt-5" and call.at == ns(5) for call in calls)
     assert [len(call.body["input"]) for call in calls] == [1, 3]
     assert calls[0].body["instructions"] == "Be kind." and calls[0].tags["branch"] == "dev"
 
 
 def test_an_answer_the_session_broke_off_at_is_a_call_without_counts() -> None:
-    rollout = _session()
+    rollout = session_of()
     rollout.user("one more")
     rollout.says("well")
-    calls = _calls(rollout.lines)
-    assert len(calls) == 4 and calls[-1].usage is None and _sums(calls) == (3, 3300, 87)
+    calls = calls_in(rollout.lines)
+    assert len(calls) == 4 and calls[-1].usage is None and sums(calls) == (3, 3300, 87)
 
 
 def test_what_cannot_be_read_is_told_and_clocks_may_go_backwards() -> None:
-    lines: list[Any] = [*_session().lines]
-    lines[5] = {**lines[5], "timestamp": _time(1)}
+    lines: list[Any] = [*session_of().lines]
+    lines[5] = {**lines[5], "timestamp": moment(1)}
     lines.insert(3, b"{{{")
     lines.insert(4, {"timestamp": "never", "type": "world_state", "payload": {}})
     lines.append(b'{"timestamp": "2026-09-21T14:1')
-    calls, lost = _named(("a.jsonl", lines))
-    assert _sums(calls) == (3, 3300, 87)
+    calls, lost = named(("a.jsonl", lines))
+    assert sums(calls) == (3, 3300, 87)
     assert [(each.path, each.line) for each in lost] == [("a.jsonl", 4), ("a.jsonl", len(lines))]
     assert all(0 < call.at <= call.ended for call in calls)
 
@@ -395,21 +258,21 @@ def test_odd_shapes_do_no_harm() -> None:
         {"type": "compacted", "payload": {"replacement_history": [3, None]}},
         {"type": "token_usage_record", "payload": {"usage": 3}},
     ]
-    calls, lost = _named(("a.jsonl", odd))
+    calls, lost = named(("a.jsonl", odd))
     assert not calls and [each.line for each in lost] == [0]
-    calls, lost = _named(("a.jsonl", odd), options=Options(start=_ns(0)))
+    calls, lost = named(("a.jsonl", odd), options=Options(start=ns(0)))
     assert len(calls) == 1 and calls[0].tags["time"] == "synthetic" and not lost
 
 
 def test_another_kind_of_log_is_named_as_one() -> None:
-    calls, lost = _named(("a.jsonl", [{"request": {}, "response": {}}]))
+    calls, lost = named(("a.jsonl", [{"request": {}, "response": {}}]))
     assert not calls and "Codex" in lost[0].why
 
 
 @given(st.data())
 def test_duplicated_split_and_reordered_files_never_change_the_count(data: st.DataObject) -> None:
-    rollouts = [_session(0, 1), _session(50_000, 2)]
-    whole = _sums(_calls(*(each.lines for each in rollouts)))
+    rollouts = [session_of(0, 1), session_of(50_000, 2)]
+    whole = sums(calls_in(*(each.lines for each in rollouts)))
     files: list[tuple[str, list[Any]]] = []
     for rollout in rollouts:
         session = rollout.lines[0]["payload"]["id"]
@@ -420,5 +283,5 @@ def test_duplicated_split_and_reordered_files_never_change_the_count(data: st.Da
         parts = [rollout.lines[a:b] for a, b in zip([0, *cuts], [*cuts, len(rollout.lines)], strict=True)]
         parts += data.draw(st.lists(st.sampled_from([*parts, rollout.lines]), max_size=2))
         files += [(f"{n}/rollout-2026-09-21T14-13-20-{session}.jsonl", part) for n, part in enumerate(parts)]
-    calls, lost = _named(*data.draw(st.permutations(files)))
-    assert (_sums(calls), lost) == (whole, [])
+    calls, lost = named(*data.draw(st.permutations(files)))
+    assert (sums(calls), lost) == (whole, [])
