@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -26,13 +27,14 @@ class LeverResult(Struct, frozen=True):
 
 
 class GroupResult(Struct, frozen=True):
-    """Calls of one day (UTC), model or tag value, and their bill then and now."""
+    """Calls of one day (UTC), model or tag value, and the bill then and now of those `priced` both then and now."""
 
     name: str
     calls: int
     changed: int
     before: Nano
     after: Nano
+    priced: int = 0
 
 
 class CallResult(Struct, frozen=True):
@@ -47,8 +49,8 @@ class CallResult(Struct, frozen=True):
 
 
 class Outcome(Struct, frozen=True):
-    """The recorded calls under one policy. `before` and `after` count calls priced both then and now; the levers add up
-    to `before - after` exactly. `interval` holds what would be saved on other sessions of this kind (95%)."""
+    """The recorded calls under one policy. `before` and `after` count the calls `priced` both then and now; the
+    levers add up to `before - after` exactly. `interval` holds what would be saved on other sessions of this kind (95%)."""
 
     policy: str
     before: Nano
@@ -63,6 +65,7 @@ class Outcome(Struct, frozen=True):
     unpriced_now: int
     waited_s: float
     notes: tuple[str, ...]
+    priced: int = 0
 
     @property
     def saved(self) -> Nano:
@@ -100,9 +103,22 @@ class Replay(Struct, frozen=True):
         return self.outcomes[0]
 
     def to_dict(self) -> dict[str, Any]:
-        """For machines: `schema` 1, money in integer nano-USD and, as `*_usd`, exact decimal dollars."""
+        """For machines: `schema` 1, money in integer nano-USD and, as `*_usd`, exact dollars; null is unknown."""
         plain: dict[str, Any] = {"schema": SCHEMA, "unit": "nano-USD", **msgspec.to_builtins(self)}
-        for told, outcome in zip(plain["outcomes"], self.outcomes, strict=True):
-            told["saved"] = outcome.saved
-            told |= {f"{name}_usd": usd(told[name]) for name in ("before", "after", "saved")}
+        for outcome in plain["outcomes"]:
+            for group in (outcome, *outcome["answers"], *chain(*outcome["by"].values())):
+                _price(group if group["priced"] else group | {"before": None, "after": None}, group)
+            for call in outcome["top"]:
+                _price(call, call)
+            for lever in outcome["levers"]:
+                lever["nano_usd"] = usd(lever["nano"])
         return plain
+
+
+def _price(bill: dict[str, Any], told: dict[str, Any]) -> None:
+    """Put the amounts of `bill` and their difference into `told`, exact in dollars too; None stays None."""
+    before, after = bill["before"], bill["after"]
+    saved = None if before is None or after is None else before - after
+    for name, nano in (("before", before), ("after", after), ("saved", saved)):
+        told[name] = nano
+        told[f"{name}_usd"] = None if nano is None else usd(nano)

@@ -17,6 +17,7 @@ from costopt.plan import Plan
 from costopt.policy import Ledger, Policy
 from costopt.policyfile import load
 from costopt.replaying.change import Change, Judge
+from costopt.replaying.notes import remarks
 from costopt.replaying.result import CacheAccuracy, Outcome, Replay
 from costopt.replaying.source import Needs, Selection, Source
 from costopt.replaying.summary import outcome_of
@@ -150,9 +151,12 @@ class _Run:
         return change
 
     def _notes(self) -> tuple[str, ...]:
+        levers = {lever for lever, _ in self.tally.levers}
+        met = tuple(remarks(self.policy, self.tally.by["model"], levers))
         if not self._blind_calls:
-            return ()
+            return met
         return (
+            *met,
             f"{self._blind_calls:,} calls were recorded without their texts (ledger content: hashed): "
             "levers that read prompts (route, trim, downgrade) left them alone",
         )

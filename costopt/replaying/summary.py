@@ -47,6 +47,7 @@ def outcome_of(policy: Policy, tally: Tally, waited_ns: int, notes: tuple[str, .
         unpriced_now=tally.unpriced_now,
         waited_s=waited_ns / 1e9,
         notes=notes,
+        priced=tally.total.priced,
     )
 
 
@@ -71,7 +72,7 @@ def _groups(groups: Mapping[str, Sums]) -> tuple[GroupResult, ...]:
 
 
 def _group(name: str, sums: Sums) -> GroupResult:
-    return GroupResult(name, sums.calls, sums.changed, sums.before, sums.after)
+    return GroupResult(name, sums.calls, sums.changed, sums.before, sums.after, sums.priced)
 
 
 def _call(change: Change) -> CallResult:

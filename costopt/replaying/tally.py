@@ -29,11 +29,13 @@ class Sums(Struct):
     changed: int = 0
     before: Nano = 0
     after: Nano = 0
+    priced: int = 0
 
     def add(self, change: Change) -> None:
         self.calls += 1
         self.changed += bool(change.answer)
         if change.before is not None and change.after is not None:
+            self.priced += 1
             self.before += change.before
             self.after += change.after
 

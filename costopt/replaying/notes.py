@@ -1,0 +1,31 @@
+"""What a reader of a replay must know about how a policy met these calls, in one sentence each. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from costopt.decide.modelnames import spellings
+from costopt.policy import Policy
+
+
+def remarks(policy: Policy, answered: Iterable[str], levers: Iterable[str]) -> Iterator[str]:
+    """`answered` are the models that answered the calls then, `levers` those that changed a bill."""
+    if policy.route is None and all(rule.on_exceed != "downgrade" for rule in policy.budgets):
+        return
+    if new := _strangers(policy, answered):
+        them, their = ("it", "its") if len(new) == 1 else ("they", "their")
+        named = ", ".join(new)
+        yield f"the policy names {named}: {them} answered none of these calls, so {their} answers are estimated"
+    if policy.route is not None and "route" not in levers:
+        asked = " or ".join(repr(name) for name in (policy.route.alias, *policy.route.downgrade))
+        yield f"route changed no bill: it acts on calls that ask for {asked}"
+
+
+def _strangers(policy: Policy, answered: Iterable[str]) -> list[str]:
+    known = {name for model in answered for name in _names(model)}
+    return [model.name for model in policy.models if known.isdisjoint(_names(model.name))]
+
+
+def _names(model: str) -> set[str]:
+    """With and without provider and snapshot."""
+    return {form for name in (model, model.partition("/")[2]) if name for form in spellings(name)}
