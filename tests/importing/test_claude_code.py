@@ -322,3 +322,49 @@ def test_a_long_session_shares_its_messages() -> None:
         assert isinstance(call, Imported)
         last = call
     assert last and len(last.body["messages"]) == 2 * 1499 + 1
+
+
+def test_a_question_asked_anew_leaves_the_branch_that_was_left_behind_out() -> None:
+    log = session_of()
+    log.last = log.lines[0]["uuid"]
+    log.says("other", block("differently"), usage_of(10, 0, 500, 5), "end_turn")
+    log.user("go on")
+    log.says("next", block("ok"), usage_of(3, 510, 20, 4), "end_turn")
+    calls = calls_in(log.lines)
+    assert sums(calls)[0] == 5
+    asked = calls[-1].body["messages"]
+    assert [message["content"] for message in asked] == ["hello", [block("differently")], "go on"]
+
+
+@given(st.data())
+def test_what_was_asked_begins_with_what_was_asked_before_and_holds_every_tool_result(
+    data: st.DataObject,
+) -> None:
+    log = Log()
+    log.user("go")
+    for turn in range(data.draw(st.integers(1, 6))):
+        lines = [log.says(f"m{turn}", block("hm"), usage_of(turn + 1))]
+        names = [f"t{turn}-{n}" for n in range(data.draw(st.integers(1, 4)))]
+        early = data.draw(st.booleans())
+        for name in names:
+            lines.append(log.says(f"m{turn}", tool(name), usage_of(turn + 1)))
+            if early:
+                log.result(name)
+        if not early:
+            for name, line in data.draw(st.permutations(list(zip(names, lines[1:], strict=True)))):
+                log.result(name, parentUuid=line)
+    log.says("end", block("done"), usage_of(99), "end_turn")
+    before: list[Any] = []
+    for call in calls_in(log.lines):
+        messages = call.body["messages"]
+        assert messages[: len(before)] == before
+        before = messages
+        blocks = [
+            each
+            for message in messages
+            if isinstance(message["content"], list)
+            for each in message["content"]
+        ]
+        called = [each["id"] for each in blocks if each["type"] == "tool_use"]
+        answered = [each["tool_use_id"] for each in blocks if each["type"] == "tool_result"]
+        assert sorted(called) == sorted(answered)

@@ -285,3 +285,30 @@ def test_duplicated_split_and_reordered_files_never_change_the_count(data: st.Da
         files += [(f"{n}/rollout-2026-09-21T14-13-20-{session}.jsonl", part) for n, part in enumerate(parts)]
     calls, lost = named(*data.draw(st.permutations(files)))
     assert (sums(calls), lost) == (whole, [])
+
+
+@given(st.data())
+def test_any_tree_of_forks_counts_each_call_once_in_any_order(data: st.DataObject) -> None:
+    numbered = data.draw(st.booleans())
+    root = session_of()
+    if numbered:
+        root.lines = [line for line in root.lines if line["type"] != "turn_context"]
+    sessions, paid = [root], sums(calls_in(root.lines))
+    for fork in range(1, data.draw(st.integers(2, 5))):
+        parent = data.draw(st.sampled_from(sessions))
+        ends = [n + 1 for n, line in enumerate(parent.lines) if line["payload"].get("type") == "token_count"]
+        copied = parent.lines[: data.draw(st.sampled_from(ends))]
+        child = Rollout(uuid(100_000 * fork, fork), forked_from_id=parent.lines[0]["payload"]["id"])
+        child.second = 1000.0 * fork
+        child.lines += [{**line, "timestamp": moment(child.second)} for line in copied]
+        total = copied[-1]["payload"]["info"]["total_token_usage"]
+        child.totals = [total[name] for name in list(total)[:4]]
+        child.turn(str(fork) if numbered else uuid(100_000 * fork + 10, fork))
+        for step in range(data.draw(st.integers(1, 3))):
+            child.user("on")
+            child.says("done")
+            child.count(1000 * fork + step, 10, fork)
+            paid = (paid[0] + 1, paid[1] + 1000 * fork + step, paid[2] + fork)
+        sessions.append(child)
+    files = data.draw(st.permutations([each.lines for each in sessions]))
+    assert sums(calls_in(*files)) == paid
