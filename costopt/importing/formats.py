@@ -22,7 +22,9 @@ FORMATS = {
     "jsonl": Listed("jsonl", "one call a line: request, response, timestamp, tags; also OpenAI batch files"),
     "transcripts": Listed("transcripts", "one conversation a line, as a list of messages"),
     "litellm": Listed("litellm", "litellm's standard logging payload"),
-    "langfuse": Listed("langfuse", "an export of Langfuse observations"),
+    "langfuse": Listed(
+        "langfuse", "an export of Langfuse observations", ("*.jsonl", "*.json", "*.ndjson", "*.csv")
+    ),
     "otlp": Listed("otlp", "OpenTelemetry GenAI spans as OTLP JSON"),
     "claude-code": Listed("claude_code", "session logs of Claude Code (~/.claude/projects)", ("*.jsonl",)),
     "codex": Listed("codex", "session logs of Codex (~/.codex/sessions)", ("*.jsonl",)),

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from costopt.importing import chatform, langfuse_usage, shapes
-from costopt.importing.labels import failure, labelled
+from costopt.importing import chatform, langfuse_usage
+from costopt.importing.labels import failure, labelled, provider
 from costopt.importing.langfuse_rows import rows
 from costopt.importing.nesting import Nest, Node
 from costopt.importing.reading import Item
@@ -100,7 +100,7 @@ def _columns(row: Json) -> Json:
 
 def _provider(row: Json) -> str:
     about = record(chatform.parsed(row.get("metadata")))
-    return shapes.provider_named(next((about[key] for key in _PROVIDER if text(about.get(key))), ""))
+    return provider(next((found for key in _PROVIDER if (found := text(about.get(key)))), ""))
 
 
 # request and answer

@@ -95,11 +95,11 @@ class _Buckets(dict[str, int]):
         """The parts that `input` and `output` hold as well, which is what the total is too small by."""
         parts = [name for name in (*_SENT, *_SAID) if self[name]]
         over = self["input"] + self["output"] + sum(self[name] for name in parts) - self["total"]
+        nothing: frozenset[str] = frozenset()
         if not self["total"] or over <= 0:
-            return frozenset()
-        return next(
-            (some for some in _choices(parts) if sum(self[name] for name in some) == over), frozenset()
-        )
+            return nothing
+        some = (some for some in _choices(parts) if sum(self[name] for name in some) == over)
+        return next(some, nothing)
 
 
 def _choices(parts: list[str]) -> Iterator[frozenset[str]]:
