@@ -22,7 +22,19 @@ _STARTED = ("timestamp", "created", "created_at", "started", "start_time", "star
 _ENDED = ("ended", "end_time", "endTime", "finished", "completed_at")
 _URL = ("endpoint", "url")
 _STATUS = ("status", "status_code")
-_BESIDE = ("provider", "api", "id", "tags", "error", "usage", "cost", "service_tier", "headers", "method")
+_BESIDE = (
+    "provider",
+    "api",
+    "id",
+    "tags",
+    "error",
+    "usage",
+    "cost",
+    "service_tier",
+    "headers",
+    "method",
+    "cache_hit",
+)
 #: Fields of a flat line that are no part of the request.
 _OURS = frozenset({*_RESPONSE, *_STARTED, *_ENDED, *_URL, *_STATUS, *_BESIDE} - {"service_tier"})
 #: What a body asks with.
@@ -46,6 +58,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     usage: Any
     cost: Any
     tier: str
+    hit: bool
 
 
 def entry_of(line: Json) -> Entry:
@@ -66,6 +79,7 @@ def entry_of(line: Json) -> Entry:
         ended=_first(line, _ENDED),
         usage=line.get("usage"),
         cost=line.get("cost"),
+        hit=line.get("cache_hit") is True,
         tier="" if _is_flat(line) else text(line.get("service_tier")),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
@@ -27,6 +28,8 @@ from costopt.wire.loose import encode
 TIME_DIGITS = 16
 #: What makes two requests of an API different; without any of it a body says nothing.
 _ASKED = ("messages", "input", "prompt")
+#: Error messages quote keys and headers.
+_KEY = re.compile(r"\b(?:bearer\s+|sk-)[\w.~+/=*-]{4,}", re.IGNORECASE)
 
 
 class Unfit(ValueError):
@@ -190,4 +193,5 @@ def _without_secrets(url: str) -> str:
 def _error(call: Imported, outcome: Outcome) -> str:
     if outcome != "error":
         return ""
-    return call.error or (f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back")
+    told = _KEY.sub("[withheld]", call.error)
+    return told or (f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back")

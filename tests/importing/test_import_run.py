@@ -78,6 +78,7 @@ PLACES = [
     lambda: line(response={"status_code": 200, "headers": SECRETS, "body": answer()}),
     lambda: line(response=answer(_hidden_params={"headers": SECRETS, "api_key": "planted-7"})),
     lambda: line(request=body(tools=[{"type": "mcp", "headers": SECRETS, "authorization": "planted-8"}])),
+    lambda: line(error="401: Authorization: Bearer planted-11 and sk-planted-12 were refused"),
     lambda: line(tags={**SECRETS, "agent": "planner"}),
     lambda: line(response=answer(usage={"prompt_tokens": 1, "headers": SECRETS})),
     lambda: line(endpoint="https://user:planted-9@api.example/v1/chat/completions?key=planted-10"),

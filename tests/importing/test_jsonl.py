@@ -225,6 +225,12 @@ def test_a_service_tier_beside_the_answer_sets_the_price(tmp_path: Path) -> None
     assert (fact.cost, fact.usage.service_tier) == (175_000, "batch")  # type: ignore[union-attr]
 
 
+def test_what_another_cache_answered_cost_nothing(tmp_path: Path) -> None:
+    imported(tmp_path, [line(cache_hit=True)])
+    (fact,) = facts(tmp_path)
+    assert (fact.outcome, fact.cost, sum(saving.nano for saving in fact.savings)) == ("hit", 0, 350_000)
+
+
 def test_what_the_log_says_was_paid_serves_where_there_is_no_price(tmp_path: Path) -> None:
     own = {"request": {**body(), "model": "house-model"}, "response": answer(model="house-model")}
     imported(tmp_path, [line(cost="0.0125"), line(id="own", cost=0.0125, **own), line(id="none", **own)])
