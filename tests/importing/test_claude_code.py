@@ -368,3 +368,12 @@ def test_what_was_asked_begins_with_what_was_asked_before_and_holds_every_tool_r
         called = [each["id"] for each in blocks if each["type"] == "tool_use"]
         answered = [each["tool_use_id"] for each in blocks if each["type"] == "tool_result"]
         assert sorted(called) == sorted(answered)
+
+
+def test_a_prompt_that_only_one_line_counts_is_counted() -> None:
+    log = Log()
+    log.user("hi")
+    for fresh in (0, 700, 0):
+        log.says("a", block("x"), usage_of(fresh, out=1), requestId="-")
+    (call,) = calls_in(log.lines)
+    assert call.usage and call.usage.prompt == 700
