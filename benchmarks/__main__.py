@@ -16,6 +16,7 @@ NAMES = {
     "stream": "the first and each later chunk of a stream, over the same client without costopt",
     "concurrency": "10,000 concurrent async calls on a loopback server",
     "clients": "requests of real SDKs and frameworks, byte for byte through the transport",
+    "importing": "agent transcripts into a ledger: every call counted, no line lost, nothing twice",
     "demo": "the demo's saving, twice, to the nano-dollar",
 }
 

@@ -2,7 +2,7 @@
 
     {"request": {the provider's JSON body}, "response": {its JSON answer} | null, "timestamp": "2026-11-01T09:30:00Z",
      "ended": ..., "endpoint": "https://api.openai.com/v1/chat/completions", "provider": "openai", "api": "chat",
-     "id": "...", "tags": {"agent": "planner"}, "status": 200, "error": "...", "service_tier": "batch", "cache_hit": false}
+     "id": "...", "tags": {"agent": "planner"}, "status": 200, "error": "...", "service_tier": "", "cache_hit": false}
 
 Only `request` and a time are needed (`timestamp`, `created`, or the answer's own `created`): RFC 3339, or unix time in
 s, ms, us or ns. `api` is chat, responses, messages, embeddings or completions; where it is missing, endpoint and shapes
