@@ -6,16 +6,18 @@ one statement or a few: see `costopt.world.bulk` for why.
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from msgspec.structs import astuple
 
-from costopt.types import Json, Record, Request, Usage
+from costopt.types import Json, Record, Reply, Request, Usage
 from costopt.world.bulk import insert, select
 from costopt.world.ledger import words
-from costopt.world.ledger.intern import Interner
+from costopt.world.ledger.intern import Interner, Origin
 from costopt.world.ledger.parts import digest, encode, pack, request_hash, split
 from costopt.world.ledger.rollup import Rollup
 
@@ -26,7 +28,7 @@ _KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 _USAGE = Usage.__struct_fields__
 _FACT = (
     "INSERT INTO facts(n, id, started, ended, first, origin, tagset, outcome, tier, status, finish, stream,"
-    f" control, trimmed, {', '.join(_USAGE)}, raw_usage, cost, unpriced, error, headers, attempts, cache_key,"
+    f" control, trimmed, waited, {', '.join(_USAGE)}, raw_usage, cost, unpriced, error, headers, attempts, cache_key,"
     " request_hash, shape, refs, reply_body, reply_events)"
 )
 _SAVING = "INSERT INTO savings(call, seq, lever, nano, basis, baseline)"
@@ -69,16 +71,8 @@ class Batch:
         calls = range(last + 1, last + 1 + len(fresh))
         tagsets = [self._intern.tagset(record.request.tags) for record in fresh]
         insert(self._db, _FACT, list(map(self._row, calls, fresh, tagsets, answers)))
-        insert(
-            self._db,
-            _SAVING,
-            [row for n, record in zip(calls, fresh, strict=True) for row in _savings(n, record)],
-        )
-        insert(
-            self._db,
-            _DECISION,
-            [row for n, record in zip(calls, fresh, strict=True) for row in _decisions(n, record)],
-        )
+        insert(self._db, _SAVING, list(chain.from_iterable(map(_savings, calls, fresh))))
+        insert(self._db, _DECISION, list(chain.from_iterable(map(_decisions, calls, fresh))))
         rollup = Rollup()
         for record, tagset in zip(fresh, tagsets, strict=True):
             rollup.add(record, tagset)
@@ -134,6 +128,7 @@ class Batch:
             request.stream,
             request.control.cache,
             receipt.trimmed if receipt else 0,
+            reply.waited_ns if reply else 0,
             *(astuple(used) if used else (None,) * len(_USAGE)),
             self._raw_usage(reply.raw_usage if reply else None),
             receipt.cost if receipt else None,
@@ -163,3 +158,53 @@ class Batch:
         if raw is None:
             return None
         return encode(_numbers(raw) if self._private else raw).decode()
+
+
+def _name(request: Request) -> Name:
+    body = request.body
+    return request.key or request.id, f"{body.get('stream')} {body.get('stream_options')}"
+
+
+def _origin(record: Record) -> Origin:
+    r = record.request
+    revision = record.receipt.revision if record.receipt else ""
+    return (
+        r.api,
+        r.provider,
+        r.endpoint,
+        record.asked_model,
+        words.served(record),
+        r.tenant,
+        r.variant,
+        revision,
+    )
+
+
+def _savings(n: int, record: Record) -> Iterator[tuple[Any, ...]]:
+    for at, saving in enumerate(record.receipt.savings if record.receipt else ()):
+        yield n, at, saving.lever, saving.nano, saving.basis, saving.baseline
+
+
+def _decisions(n: int, record: Record) -> Iterator[tuple[Any, ...]]:
+    for at, note in enumerate(record.request.notes):
+        yield n, at, note.layer, note.what
+
+
+def _kept(reply: Reply | None) -> str:
+    if reply is None or not reply.headers:
+        return "{}"
+    named = ((name.lower(), value) for name, value in reply.headers)
+    return encode({n: v for n, v in named if n in KEPT or n.startswith(_KEPT_PREFIXES)}).decode()
+
+
+def _class_only(error: str) -> str:
+    """An error's class or HTTP status: its message may quote the prompt."""
+    found = re.match(r"HTTP \d{3}\b|[A-Z]\w*(?=:|$)", error)
+    return found[0] if found else "withheld" if error else ""
+
+
+def _numbers(raw: object) -> object:
+    """A usage object without its texts."""
+    if isinstance(raw, dict):
+        return {key: _numbers(value) for key, value in cast("Json", raw).items()}
+    return raw if isinstance(raw, (int, float)) else None

@@ -33,10 +33,10 @@ SELECT n, origin, tagset, raw_usage, headers, attempts, shape, refs, reply_body,
   input, cache_read, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output, image_input,
   searches, service_tier, estimated,
   id, started, ended, first, outcome, tier, status, finish, stream, cost, unpriced, error, request_hash,
-  cache_key, control, trimmed
+  cache_key, control, trimmed, waited
 FROM facts
 """
-_REFS, _USAGE, _PLAIN = slice(0, 10), slice(10, 22), slice(22, 38)
+_REFS, _USAGE, _PLAIN = slice(0, 10), slice(10, 22), slice(22, None)
 _ORIGIN = "SELECT api, provider, endpoint, asked, served, tenant, variant, revision FROM origins WHERE id = ?"
 _OF_MODEL = (
     "origin IN (SELECT id FROM origins"
@@ -137,7 +137,7 @@ class Live:
         api, provider, endpoint, asked, served, tenant, variant, revision = self._origin(origin)
         (
             name, started, ended, first, outcome, tier, status, finish, stream, cost, unpriced, error,
-            request_hash, cache_key, control, trimmed,
+            request_hash, cache_key, control, trimmed, waited,
         ) = row[_PLAIN]  # fmt: skip
         hashed = self._hashes.__getitem__
         return Fact(
@@ -176,6 +176,7 @@ class Live:
             decisions=tuple(decisions),
             control=control,
             trimmed=trimmed,
+            waited=waited,
         )
 
     def _learn(self, rows: list[Row], refs: list[list[list[int]]]) -> None:

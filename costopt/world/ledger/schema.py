@@ -52,7 +52,7 @@ CREATE TABLE facts(
   started INTEGER NOT NULL, ended INTEGER NOT NULL, first INTEGER NOT NULL,
   origin INTEGER NOT NULL REFERENCES origins(id), tagset INTEGER NOT NULL REFERENCES tagsets(id),
   outcome TEXT NOT NULL, tier TEXT NOT NULL, status INTEGER, finish TEXT NOT NULL, stream INTEGER NOT NULL,
-  control TEXT NOT NULL, trimmed INTEGER NOT NULL,
+  control TEXT NOT NULL, trimmed INTEGER NOT NULL, waited INTEGER NOT NULL,
   input INTEGER, cache_read INTEGER, cache_write INTEGER, cache_write_1h INTEGER, output INTEGER,
   reasoning INTEGER, audio_input INTEGER, audio_output INTEGER, image_input INTEGER, searches INTEGER,
   service_tier TEXT, estimated INTEGER, raw_usage TEXT, cost INTEGER, unpriced INTEGER NOT NULL,
@@ -82,7 +82,8 @@ CREATE TABLE segments(
 
 CREATE VIEW calls AS SELECT
   f.id, f.started, f.ended, f.first, o.api, o.provider, o.endpoint, o.asked, o.served, f.outcome, f.tier,
-  f.status, f.finish, f.stream, f.control, f.trimmed, f.input, f.cache_read, f.cache_write, f.cache_write_1h, f.output,
+  f.status, f.finish, f.stream, f.control, f.trimmed, f.waited, f.input, f.cache_read, f.cache_write, f.cache_write_1h,
+  f.output,
   f.reasoning, f.audio_input, f.audio_output, f.image_input, f.searches, f.service_tier, f.estimated,
   f.raw_usage, f.cost, f.unpriced, o.revision, o.tenant, o.variant, t.json AS tags, f.error,
   lower(hex(f.request_hash)) AS request_hash, (SELECT sum(nano) FROM savings WHERE call = f.n) AS saved

@@ -30,7 +30,8 @@ class Fact(Struct, frozen=True, kw_only=True):
 
     `unpriced` says that money was spent and nobody knows how much; `cost` None without `unpriced` is a call that
     never got to spend anything. `control` is what the caller asked of the cache: "on", "off" or "refresh".
-    `trimmed` is how many prompt tokens trimming took out before the call was sent; `usage` is that of the rest."""
+    `trimmed` is how many prompt tokens trimming took out before the call was sent; `usage` is that of the rest.
+    `waited` is how long limits held the call back, ns."""
 
     id: str
     started: int
@@ -67,6 +68,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     control: str = "on"
     trimmed: int = 0
+    waited: int = 0
 
 
 def _names(fact: Fact) -> tuple[str, ...]:

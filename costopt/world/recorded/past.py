@@ -37,8 +37,8 @@ class Past(Struct, frozen=True, kw_only=True):
 
     @property
     def latency_ns(self) -> int | None:
-        """How long the provider took; None where it was not asked."""
-        return self.fact.ended - self.fact.started if asked_provider(self.fact) else None
+        """How long the provider took, without what limits had held back; None where it was not asked."""
+        return self.fact.ended - self.fact.started - self.fact.waited if asked_provider(self.fact) else None
 
 
 def asked_provider(fact: Fact) -> bool:

@@ -79,7 +79,7 @@ class PromptCaches:
         same = request.body is past.request.body
         pieces = past.pieces if same else pieces_of(request.api, request.body)
         fact = past.fact
-        ready = at + max(0, (fact.first or fact.ended) - fact.started)
+        ready = at + max(0, (fact.first or fact.ended) - fact.started - fact.waited)
         return self._send(
             self._now, request, request.model, pieces, tokens, at, ready, self._open[request.id][0]
         )
