@@ -17,10 +17,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from costopt.errors import LedgerError
-from costopt.world.ledger import schema, segment
+from costopt.world.ledger import schema, segment_write
 from costopt.world.ledger.parts import digest, unpack
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.schema import transaction
+from costopt.world.ledger.segment import Segment
 from costopt.world.ledger.words import Fact
 
 #: Calls in one file; bounds the memory of a run.
@@ -126,8 +127,8 @@ def _write(path: Path, facts: list[Fact], parts: dict[bytes, bytes | None], size
     aside = path.with_suffix(".tmp")
     try:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        segment.write(aside, facts, parts, sizes)
-        with contextlib.closing(segment.Segment(aside)) as made:
+        segment_write.write(aside, facts, parts, sizes)
+        with contextlib.closing(Segment(aside)) as made:
             made.verify(facts, parts, sizes)
             checksum = made.checksum()
         aside.replace(path)

@@ -179,7 +179,7 @@ def test_a_missing_segment_is_said(tmp_path: Path) -> None:
 
 
 STEPS = {"execute", "executemany", "executescript", "fsync", "replace", "unlink", "write", "open", "mkdir"}
-WRITERS = {"costopt.world.archive", "costopt.world.ledger.segment", "pathlib"}
+WRITERS = {"costopt.world.archive", "costopt.world.ledger.segment_write", "pathlib"}
 
 
 def die_at(step: int, folder: Path) -> bool:

@@ -58,7 +58,7 @@ def totals(reader: Reader, by: Sequence[str], since: int, until: int) -> dict[Gr
         _add_days(reader, by, columns, (first, last), groups)
         edges = [(since, first * DAY_NS), (last * DAY_NS, until)]
     for start, end in edges:
-        for fact in reader.facts(start, end) if start < end else ():
+        for fact in reader.facts(start, end, decisions=False) if start < end else ():
             groups[_group(fact, by)].add_fact(fact)
     return dict(groups)
 
