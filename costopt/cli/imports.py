@@ -47,6 +47,12 @@ def add(commands: Any) -> None:
         help="take prompts counted here for uncached, as if the provider had no prompt cache",
     )
     parser.add_argument("--tag", action="append", metavar="K=V", help="for every call; repeatable")
+    parser.add_argument(
+        "--content",
+        choices=("full", "hashed"),
+        default="full",
+        help="hashed: keep no text of prompts and answers (default: full)",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -59,7 +65,12 @@ def run(args: Namespace) -> int:
     try:
         with _progress(quiet=args.json) as progress:
             done = load(
-                args.format, args.paths, ledger=folder(args.ledger), options=options, progress=progress
+                args.format,
+                args.paths,
+                ledger=folder(args.ledger),
+                options=options,
+                content=args.content,
+                progress=progress,
             )
     except CannotImport as error:
         raise InputError(f"costopt: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +15,7 @@ from costopt.errors import CannotImport
 from costopt.importing.formats import FORMATS, format_named
 from costopt.importing.recording import Recorder, Unfit, record_id
 from costopt.importing.sources import Sources, found
-from costopt.importing.store import BATCH, Store
+from costopt.importing.store import BATCH, Content, Store
 from costopt.importing.words import TIMELESS, Found, Imported, Options, Unusable
 from costopt.types import Nano, Record, usd
 from costopt.world import pricemap
@@ -64,19 +64,21 @@ def load(
     *,
     ledger: str | Path,
     options: Options | None = None,
+    content: Content = "full",
     progress: Progress | None = None,
 ) -> Summary:
     """Import logs into the ledger in the folder `ledger`; each call once, however often it is imported.
 
     `paths` are files (.gz and .zst too), folders or "-". Nothing that looks like a call is left out without an entry
-    in `Summary.unusable`. Raises CannotImport (unknown format, missing file) and LedgerError.
+    in `Summary.unusable`. With `content="hashed"` no text of prompts and answers is kept. Raises CannotImport (unknown format, missing file) and LedgerError.
     """
     if format not in FORMATS:
         raise CannotImport(_unknown(format))
     files = found(paths, FORMATS[format].files)
     folder = Path(ledger).expanduser()
     summary = Summary(format=format, ledger=str(folder), files=len(files))
-    run = _Run(Sources(files, summary.unusable.append), folder, options or Options(), summary)
+    store = partial(Store, folder, content)
+    run = _Run(Sources(files, summary.unusable.append), store, options or Options(), summary)
     try:
         while run.batch():
             if progress:
@@ -97,16 +99,18 @@ class _Place(Struct, frozen=True):
 class _Run:
     """The calls of one import, batch by batch. The ledger is opened at the first of them."""
 
-    def __init__(self, sources: Sources, folder: Path, options: Options, summary: Summary) -> None:
+    def __init__(
+        self, sources: Sources, opened: Callable[[], Store], options: Options, summary: Summary
+    ) -> None:
         self.sources = sources
-        self._folder = folder
+        self._opened = opened
         self._summary = summary
         self._recorder = Recorder(options, pricemap.load(), counter())
         self._calls = self._new(format_named(summary.format).read(iter(sources), options))
 
     @cached_property
     def _store(self) -> Store:
-        return Store(self._folder)
+        return self._opened()
 
     def batch(self) -> bool:
         """Write the next calls; False where there are no more."""

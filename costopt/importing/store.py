@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from costopt.importing.recording import TIME_DIGITS
 from costopt.types import Record
@@ -12,6 +13,8 @@ from costopt.world.ledger import Ledger, schema
 from costopt.world.ledger.segment import Segment
 from costopt.world.writer import Partial
 
+#: `hashed` keeps hashes and counts, and no text of prompts and answers.
+Content: TypeAlias = Literal["full", "hashed"]
 #: Calls in one transaction.
 BATCH = 1000
 _SEEN = "CREATE TEMP TABLE seen(tail TEXT PRIMARY KEY) WITHOUT ROWID"
@@ -23,8 +26,8 @@ class Store:
     Raises LedgerError where the ledger cannot be used.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._ledger = Ledger(folder)
+    def __init__(self, folder: Path, content: Content = "full") -> None:
+        self._ledger = Ledger(folder, content)
         self._ledger.open()
         self._db = schema.connect_to_read(folder)
         self._db.executescript(_SEEN)

@@ -30,9 +30,10 @@ class Line(NamedTuple):
 class Options(Struct, frozen=True, kw_only=True):
     """What the user said of the log.
 
-    `model` is for calls that name none, or one without a price; `tools` are schemas sent with every call. `start` (ns)
-    and `every` (ns between two calls) give times to logs that have none. `tags` are added to every call. With
-    `prompt_cache`, tokens that had to be counted here are split as the provider's prompt cache would have.
+    `model` is for calls that name none, or one without a price; `tools` are the schemas that every call of a
+    transcript sent. `start` (ns) and `every` (ns between two calls) give times to logs that have none. `tags` are
+    added to every call. With `prompt_cache`, tokens that had to be counted here are split as the provider's prompt
+    cache would have.
     """
 
     model: str = ""

@@ -105,6 +105,17 @@ def test_a_schema_may_describe_a_field_that_is_called_like_a_secret(tmp_path: Pa
         assert [reader.body(fact) for fact in reader.facts()] == [asked]
 
 
+def test_hashed_content_keeps_counts_and_no_text(tmp_path: Path) -> None:
+    log = written(
+        tmp_path / "log.jsonl", [line(request=body("planted question"), response=answer("planted answer"))]
+    )
+    load("jsonl", [log], ledger=tmp_path / "ledger", content="hashed")
+    (fact,) = facts(tmp_path)
+    assert (fact.cost, bool(fact.cache_key)) == (350_000, True)
+    stored = [file.read_bytes() for file in (tmp_path / "ledger").rglob("*") if file.is_file()]
+    assert not any(b"planted" in data for data in stored)
+
+
 def talk(turns: int, model: str = "gpt-4o") -> Any:
     messages: list[Any] = [{"role": "system", "content": "Rules of the house. " * 600}]
     for turn in range(turns):
