@@ -292,5 +292,11 @@ def completion(
 
 def _choice(at: int, message: Json, reasons: Sequence[Any]) -> Json:
     called = message.get("tool_calls") or message.get("function_call")
-    reason = reasons[at] if at < len(reasons) and reasons[at] else "tool_calls" if called else "stop"
+    reason = _reason(reasons[at]) if at < len(reasons) and reasons[at] else "tool_calls" if called else "stop"
     return {"index": at, "message": {**message, "role": "assistant"}, "finish_reason": reason}
+
+
+def _reason(told: Any) -> str:
+    """OpenTelemetry's conventions say `tool_call`, and some SDKs' enums come as `FinishReason.STOP`."""
+    plain = str(told).rpartition(".")[2].lower()
+    return "tool_calls" if plain == "tool_call" else plain

@@ -25,7 +25,7 @@ from costopt.importing.reading import Item
 from costopt.importing.times import moment
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Json, Usage
-from costopt.wire.loose import first_count, items, record, records, text
+from costopt.wire.loose import encode, first_count, items, record, records, text
 
 _CALLS = ("GENERATION", "EMBEDDING")
 _WALLS = ("TOOL", "AGENT")
@@ -52,7 +52,8 @@ def _node(item: Item, options: Options) -> Node | Unusable:
     kind = text(row.get("type")).upper() or ("GENERATION" if _model(row) else "SPAN")
     call = _call(row, kind, at, options) if kind in _CALLS else None
     trace = text(row.get("traceid")) or name
-    return Node(trace, name, text(row.get("parentobservationid")), call, kind in _WALLS)
+    weight = len(encode(call.body)) if call else 0
+    return Node(trace, name, text(row.get("parentobservationid")), call, kind in _WALLS, weight=weight)
 
 
 def _model(row: Json) -> str:

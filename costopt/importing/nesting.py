@@ -5,8 +5,8 @@ is a model call and has another one below it is not counted, the innermost is; u
 them, which made a call of its own. Two spans side by side with the same answer id, tokens and overlapping times
 are one call.
 
-Spans come in any order, children mostly first. Whole traces are held, in all at most `most` spans; beyond that the
-oldest trace is let go, and of it only the ids that later spans may refer to are kept.
+Spans come in any order, children mostly first. Whole traces are held, in all at most `most` spans and `weight` bytes of
+requests; beyond that the oldest trace is let go, and of it only the ids that later spans may refer to are kept.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from msgspec import Struct
 
 from costopt.importing.words import Imported
 
-MOST = 20_000
+MOST, WEIGHT = 20_000, 32 * 1024**2
 
 
 class Node(Struct, frozen=True):
     """A span. `call` is there where it tells of a model call; `wall` marks tools and agents; `answer` is the id that
-    the provider gave its answer."""
+    the provider gave its answer, `weight` about how many bytes the call takes."""
 
     trace: str
     id: str
@@ -30,12 +30,13 @@ class Node(Struct, frozen=True):
     call: Imported | None = None
     wall: bool = False
     answer: str = ""
+    weight: int = 0
 
 
 class Nest:
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
-        self._held = 0
+    def __init__(self, most: int = MOST, weight: int = WEIGHT) -> None:
+        self._most, self._held = most, 0
+        self._heaviest, self._weight = weight, 0
         self._traces: dict[str, dict[str, Node]] = {}
         self._above: set[int] = set()
         self._counted: set[int] = set()
@@ -45,14 +46,20 @@ class Nest:
         if self._is_known(node):
             return
         spans = self._traces.setdefault(node.trace, {})
-        self._held += node.id not in spans
+        if known := spans.get(node.id):
+            self._count(known, -1)
         spans[node.id] = node
-        while self._held > self._most:
+        self._count(node, 1)
+        while self._held > self._most or self._weight > self._heaviest:
             yield from self._let_go(next(iter(self._traces)))
 
     def rest(self) -> Iterator[Imported]:
         for trace in list(self._traces):
             yield from self._let_go(trace)
+
+    def _count(self, node: Node, times: int) -> None:
+        self._held += times
+        self._weight += times * node.weight
 
     def _is_known(self, node: Node) -> bool:
         """Whether a trace that was let go has counted this call already."""
@@ -64,9 +71,11 @@ class Nest:
 
     def _let_go(self, trace: str) -> Iterator[Imported]:
         spans = self._traces.pop(trace)
-        self._held -= len(spans)
-        above = {outer for node in spans.values() if node.call for outer in _above(node, spans)}
-        found = _distinct([node for node in spans.values() if node.call and node.id not in above])
+        for node in spans.values():
+            self._count(node, -1)
+        calls = [node for node in spans.values() if node.call]
+        above = {outer for node in calls for outer in _above(node, spans)}
+        found = _distinct([node for node in calls if node.id not in above] or calls)
         self._above.update(hash((trace, outer)) for outer in above)
         self._counted.update(hash((trace, node.id)) for node in found)
         yield from (node.call for node in found if node.call)

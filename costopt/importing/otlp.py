@@ -26,7 +26,7 @@ from costopt.importing.otlp_usage import raw_usage, usage_of
 from costopt.importing.reading import Item, documents
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Api, Json, Usage
-from costopt.wire.loose import items, record, text
+from costopt.wire.loose import encode, items, record, text
 
 _OPERATIONS: dict[str, Api] = {
     "chat": "chat",
@@ -63,16 +63,11 @@ _NO_CALLS = _WALLS | {
     *("create_memory_store", "delete_memory_store"),
 }
 _NO_PLACE = ("image", "speech", "audio", "transcription", "video", "realtime")
-_MODEL = (
-    *(
-        "gen_ai.request.model",
-        "llm.request.model_name",
-        "llm.model_name",
-        "gen_ai.response.model",
-        "llm.request.model",
-    ),
-    *("embedding.model_name", "ai.model.id"),
-)
+_MODEL = ("llm.model_name", "gen_ai.response.model", "embedding.model_name", "ai.model.id")
+_ASKED_MODEL = ("gen_ai.request.model", "llm.request.model_name", "llm.request.model")
+_ANSWERED_MODEL = ("gen_ai.response.model", "llm.response.model_name", "llm.model_name")
+#: Where OpenInference keeps the request.
+_REQUESTS = ("llm.invocation_parameters", "embedding.invocation_parameters", "input.value")
 _PROVIDER = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
 _COST = ("gen_ai.usage.cost", "gen_ai.cost.total", "gen_ai.cost.total_cost", "llm.cost.total")
 _TAGS = {
@@ -115,7 +110,8 @@ def _node(span: Span, options: Options) -> Node | Unusable:
         return Unusable(span.path, span.number, "a span without an id")
     call = _call(span, _OPERATIONS.get(kind, "chat"), usage, options) if is_call else None
     answer = text(span.attributes.get("gen_ai.response.id"))
-    return Node(span.trace or span.id, span.id, span.parent, call, kind in _WALLS, answer)
+    weight = len(encode(call.body)) if call else 0
+    return Node(span.trace or span.id, span.id, span.parent, call, kind in _WALLS, answer, weight)
 
 
 def _kind(span: Span) -> str:
@@ -137,16 +133,26 @@ def _is_call(kind: str, span: Span, usage: Usage | None) -> bool:
         return False
     if kind in _OPERATIONS:
         return True
-    return bool(usage and _first(span.attributes, _MODEL)) and not any(word in kind for word in _NO_PLACE)
+    return bool(usage and _model(span)) and not any(word in kind for word in _NO_PLACE)
 
 
 def _first(about: Json, names: Iterable[str]) -> str:
     return next((found for name in names if (found := text(about.get(name)))), "")
 
 
+def _model(span: Span) -> str:
+    """The model asked for, else the one that answered."""
+    about = span.attributes
+    requests = (record(chatform.parsed(about.get(key))) for key in _REQUESTS)
+    named = _first(about, _ASKED_MODEL) or next(
+        (name for each in requests if (name := text(each.get("model")))), ""
+    )
+    return named or _first(about, _MODEL)
+
+
 def _call(span: Span, api: Api, usage: Usage | None, options: Options) -> Imported:
     about = span.attributes
-    model = _first(about, _MODEL) or options.model
+    model = _model(span) or options.model
     said = otlp_content.asked(span)
     failed = span.failed and not usage
     status, error = failure(f"{about.get('error.type') or ''} {span.message}") if failed else (200, "")
@@ -199,11 +205,7 @@ def _answer(span: Span, api: Api, usage: Usage | None) -> Json | None:
         return own
     said, reasons = otlp_content.answered(span)
     about = span.attributes
-    model = (
-        text(about.get("gen_ai.response.model"))
-        or text(about.get("llm.response.model_name"))
-        or _first(about, _MODEL)
-    )
+    model = _first(about, _ANSWERED_MODEL) or _model(span)
     made = chatform.completion(said, model, reasons, usage, text(about.get("gen_ai.response.id")))
     return _completed(made) if made and api == "completions" else made
 

@@ -236,6 +236,22 @@ def test_content_in_the_form_of_openinference() -> None:
     assert call.answer["choices"][0]["message"]["tool_calls"][0]["id"] == "t1"
 
 
+def test_the_model_asked_for_stands_in_the_request_and_tool_calls_are_the_reason() -> None:
+    about = {
+        "openinference.span.kind": "LLM",
+        "llm.model_name": "gpt-4o-mini-2024-07-18",
+        "llm.invocation_parameters": '{"model": "gpt-4o-mini"}',
+        "llm.output_messages.0.message.content": "four",
+    }
+    (call,) = _calls(_span(about))
+    assert call.model == "gpt-4o-mini" and call.answer and call.answer["model"] == "gpt-4o-mini-2024-07-18"
+    said = [
+        {"role": "assistant", "parts": [{"type": "tool_call", "name": "f"}], "finish_reason": "tool_call"}
+    ]
+    (call,) = _calls(_span(_chat() | {"gen_ai.output.messages": json.dumps(said)}))
+    assert call.answer and call.answer["choices"][0]["finish_reason"] == "tool_calls"
+
+
 def test_the_providers_own_json_stays_as_it_is() -> None:
     whole = {"object": "chat.completion", "choices": [{"index": 0, "message": {"content": "4"}}]}
     asked = {"messages": [{"role": "user", "content": "2+2?"}], "model": "m"}
