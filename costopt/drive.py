@@ -26,7 +26,8 @@ from costopt.types import Reply, Request
 
 T = TypeVar("T")
 Perform: TypeAlias = Callable[[Effect[Any]], Any]
-Step: TypeAlias = Callable[[], None]
+#: Answers that are not there yet.
+_LATER = (Work, Future)
 
 
 class Ride(Generic[T]):
@@ -39,17 +40,13 @@ class Ride(Generic[T]):
         self.effect: Effect[Any]
         self.result: T
         self.done = False
-        self.send(None)
+        self.tell(None)
 
-    def send(self, answer: Any) -> None:
-        self._step(self._flow.send, answer)
-
-    def throw(self, error: Exception) -> None:
-        self._step(self._flow.throw, error)
-
-    def _step(self, go: Callable[[Any], Effect[Any]], given: Any) -> None:
+    def tell(self, answer: Any) -> None:
+        """Answer `effect`; an exception is thrown into the flow. Raises what the flow raises."""
+        go = self._flow.throw if isinstance(answer, Exception) else self._flow.send
         try:
-            self.effect = go(given)
+            self.effect = go(answer)
         except StopIteration as end:
             self.result = end.value
             self.done = True
@@ -91,10 +88,8 @@ class Live:
             return
         self.ended = True
         reply, complete = self._read()
-        if failure is None and complete:
-            self.ride.send(reply)
-        else:
-            self.ride.throw(UpstreamError(None, failure, partial=reply))
+        heard = failure is None and complete
+        self.ride.tell(reply if heard else UpstreamError(None, failure, partial=reply))
 
     def leave(self) -> None:
         """The caller stopped reading: a complete answer is finished, any other one interrupted."""
@@ -102,10 +97,7 @@ class Live:
             return
         self.ended = True
         reply, complete = self._read()
-        if complete:
-            _close_out(self.ride, self.perform, partial(self.ride.send, reply))
-        else:
-            _close_out(self.ride, self.perform, partial(self.ride.throw, Interrupted(reply)))
+        _close_out(self.ride, self.perform, reply if complete else Interrupted(reply))
 
     def follow(self, reader: object) -> None:
         """Leave when `reader` is forgotten, or the program ends. A `__del__` may come too late: the collector can
@@ -128,16 +120,17 @@ def run(flow: Flow[T], perform: Perform) -> T | Live:
 def resume(ride: Ride[T], perform: Perform) -> T | Live:
     while not ride.done:
         try:
-            answer = _settled(ride.effect, perform(ride.effect))
+            answer = perform(ride.effect)
+            if isinstance(answer, _LATER):
+                answer = _settled(ride.effect, answer)
         except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-            ride.throw(failure)
-            continue
+            answer = failure
         except BaseException:
             depart(ride, perform)
             raise
         if type(answer) is Opened:
             return Live(ride, perform, answer)  # type: ignore[arg-type]
-        ride.send(answer)
+        ride.tell(answer)
     return ride.result
 
 
@@ -155,14 +148,13 @@ async def aresume(ride: Ride[T], perform: Perform, executor: Executor) -> T | Li
                 pending = executor.submit(cast("Work[Any]", pending).run)
             answer = await _awaited(pending)
         except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-            ride.throw(failure)
-            continue
+            answer = failure
         except BaseException:
             depart(ride, perform, pending)
             raise
         if type(answer) is Opened:
             return Live(ride, perform, answer)  # type: ignore[arg-type]
-        ride.send(answer)
+        ride.tell(answer)
     return ride.result
 
 
@@ -201,18 +193,18 @@ class _March:
     def answer(self, answers: Iterable[Reply | Exception]) -> None:
         wave, self.calling = self.calling, {}
         for (index, ride), answer in zip(wave.items(), answers, strict=True):
-            self._move(index, _told(ride, answer))
+            self._move(index, partial(ride.tell, answer))
 
     def wake(self) -> None:
         """Move every parked flow whose future is done, until none is left that can."""
         while done := [index for index, future in self.parked.items() if future.done()]:
             for index in done:
-                self._move(index, _outcome(self._rides[index], self.parked.pop(index)))
+                self._move(index, partial(self._rides[index].tell, _outcome(self.parked.pop(index))))
 
     def _begin(self, index: int, flow: Flow[Reply]) -> None:
         self._rides[index] = Ride(flow)
 
-    def _move(self, index: int, step: Step) -> None:
+    def _move(self, index: int, step: Callable[[], None]) -> None:
         try:
             step()
             ride = self._rides[index]
@@ -221,7 +213,7 @@ class _March:
                 if isinstance(answer, Future):
                     self.parked[index] = cast("Future[Any]", answer)
                     return
-                _told(ride, answer)()
+                ride.tell(answer)
         except Exception as error:  # noqa: BLE001 - why: one flow's failure is that flow's result
             self.results[index] = error
             return
@@ -243,10 +235,6 @@ def _attempt(perform: Perform, effect: Effect[Any]) -> Any:
 def _called(ride: Ride[Any]) -> Request:
     assert isinstance(ride.effect, Call)
     return ride.effect.request
-
-
-def _told(ride: Ride[Any], answer: Any) -> Step:
-    return partial(ride.throw if isinstance(answer, Exception) else ride.send, answer)
 
 
 def _settled(effect: Effect[Any], answer: Any) -> Any:
@@ -288,37 +276,33 @@ def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
     """The caller left during an effect. What `pending` came to all the same is handed over; an effect that does not
     wait (a settlement, a record) is still performed; then the flow is interrupted."""
     if isinstance(pending, Future) and not pending.cancel():
-        _close_out(ride, perform, _outcome(ride, cast("Future[Any]", pending)))
+        _close_out(ride, perform, _outcome(cast("Future[Any]", pending)))
     else:
-        _close_out(ride, perform, _last_step(ride, perform))
+        _close_out(ride, perform, _last_answer(ride.effect, perform))
 
 
-def _outcome(ride: Ride[Any], done: Future[Any]) -> Step:
+def _outcome(done: Future[Any]) -> Any:
     error = done.exception()
-    return _told(ride, error if isinstance(error, Exception) else done.result())
+    return error if isinstance(error, Exception) else done.result()
 
 
-def _close_out(ride: Ride[Any], perform: Perform, first: Step) -> None:
+def _close_out(ride: Ride[Any], perform: Perform, answer: Any) -> None:
     """Take the last steps of a flow whose caller has left; effects that wait are answered by leaving again."""
-    step = first
     try:
-        while True:
-            step()
-            if ride.done:
-                return
-            step = _last_step(ride, perform)
+        ride.tell(answer)
+        while not ride.done:
+            ride.tell(_last_answer(ride.effect, perform))
     except (Interrupted, UpstreamError):
         return
 
 
-def _last_step(ride: Ride[Any], perform: Perform) -> Step:
-    effect = ride.effect
+def _last_answer(effect: Effect[Any], perform: Perform) -> Any:
     if effect.waits:
-        return partial(ride.throw, Interrupted(None))
+        return Interrupted(None)
     try:
-        return partial(ride.send, _wait(perform(effect)))
+        return _wait(perform(effect))
     except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-        return partial(ride.throw, failure)
+        return failure
 
 
 def stream(live: Live) -> Generator[bytes]:

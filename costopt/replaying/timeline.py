@@ -82,7 +82,7 @@ class Timeline:
         if self._watch is not None:
             self._watch(self._clock.now(), call, ride.effect, answer)
         try:
-            (ride.throw if isinstance(answer, Exception) else ride.send)(answer)
+            ride.tell(answer)
         except Exception:  # noqa: BLE001 - why: how a call failed stands in its record
             return
 
