@@ -14,8 +14,7 @@ import sys
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
 from costopt.errors import Closed, CostoptError
@@ -175,7 +174,7 @@ class Writer:
 
     def _run(self) -> None:
         while batch := self._take():
-            for sink, items in _by_sink(batch):
+            for sink, items in _by_sink(batch).items():
                 self._deliver(sink, items)
             with self._lock:
                 self._written += len(batch)
@@ -249,9 +248,12 @@ class _Leaving:
             self._worker_end = None
 
 
-def _by_sink(batch: list[tuple[Sink, Any]]) -> Iterator[tuple[Sink, list[Any]]]:
-    for sink, run in groupby(batch, key=lambda pair: pair[0]):
-        yield sink, [item for _, item in run]
+def _by_sink(batch: list[tuple[Sink, Any]]) -> dict[Sink, list[Any]]:
+    """The items of each sink in their order; a call's fact and its answer come in turn, and belong in two batches."""
+    sinks: dict[Sink, list[Any]] = {}
+    for sink, item in batch:
+        sinks.setdefault(sink, []).append(item)
+    return sinks
 
 
 def _reason(error: Exception) -> str:

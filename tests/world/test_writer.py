@@ -51,20 +51,18 @@ def threads() -> int:
     return sum(t.name == "costopt-writer" for t in threading.enumerate())
 
 
-def test_items_arrive_in_order_and_grouped_by_sink(writer: Writer) -> None:
-    seen: list[tuple[str, list[int]]] = []
-
-    def one(items: list[int]) -> None:
-        seen.append(("one", items))
-
-    def two(items: list[int]) -> None:
-        seen.append(("two", items))
-
-    for sink, item in ((one, 1), (one, 2), (two, 3), (one, 4)):
-        writer.put(sink, item)
+def test_each_sink_gets_its_items_in_order_and_at_once(writer: Writer) -> None:
+    """A call's fact and its answer come in turn; still each store has one transaction."""
+    one, two, gate = Sink(), Sink(), Sink()
+    gate.gate.clear()
+    writer.put(gate, 0)
+    gate.entered.wait()
+    for n in range(10):
+        writer.put(one, n)
+        writer.put(two, -n)
+    gate.gate.set()
     writer.flush()
-    merged = [(name, item) for name, items in seen for item in items]
-    assert merged == [("one", 1), ("one", 2), ("two", 3), ("one", 4)]
+    assert (one.batches, two.batches) == ([list(range(10))], [[-n for n in range(10)]])
 
 
 def test_no_thread_before_the_first_put_and_none_after_close() -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import zstandard
 
-from costopt.world.ledger.parts import encode
+from costopt.world.bulk import insert, select
+from costopt.world.ledger.parts import digest, encode
 
 RAW, ZSTD, WITHHELD = 0, 1, 2
+#: Bytes from which a part is compressed: shorter ones gain next to nothing.
+PACKED_FROM = 96
+#: api, provider, endpoint, asked and served model, tenant, variant, price revision.
 Origin: TypeAlias = tuple[str, str, str, str, str, str, str, str]
 
 #: Numbers remembered so that a conversation's history costs no query; a few MB.
 REMEMBERED = 16_384
 
-_PART = "INSERT INTO parts(hash, size, codec, body) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_USER = re.compile(r"//[^/@]*@")
+_PART = "INSERT INTO parts(id, hash, size, codec, body)"
 _ORIGIN = (
     "INSERT INTO origins(api, provider, endpoint, asked, served, tenant, variant, revision)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -25,6 +31,11 @@ _FIND_ORIGIN = (
     "SELECT id FROM origins WHERE api=? AND provider=? AND endpoint=? AND asked=? AND served=? AND tenant=?"
     " AND variant=? AND revision=?"
 )
+
+
+class _Wanted(NamedTuple):
+    data: bytes
+    withhold: bool
 
 
 class Interner:
@@ -39,48 +50,71 @@ class Interner:
         self.forget()
 
     def forget(self) -> None:
-        self._parts: dict[bytes, int] = {}
-        self._origins: dict[Origin, int] = {}
-        self._tagsets: dict[str, int] = {}
+        #: Numbers of parts by hash.
+        self.parts: dict[bytes, int] = {}
         #: Rows of whole requests by what they say, so that a repeated call is not taken apart again.
         self.requests: dict[tuple[str, str], tuple[bytes, int, bytes]] = {}
+        self._wanted: dict[bytes, _Wanted] = {}
+        self._origins: dict[Origin, int] = {}
+        self._tagsets: dict[str, int] = {}
 
     def begin(self) -> None:
         """Call first in each transaction: numbers may have been given anew since another process archived."""
         (epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        full = len(self._parts) + len(self._origins) + len(self._tagsets) + len(self.requests) > REMEMBERED
+        full = len(self.parts) + len(self._origins) + len(self._tagsets) + len(self.requests) > REMEMBERED
         if epoch != self._epoch or full:
             self.forget()
         self._epoch = epoch
 
-    def part(self, key: bytes, data: bytes, *, public: bool = False) -> int:
-        """The number of a part with hash `key`; `public` ones hold no prompt or answer and are always
-        kept."""
-        if (known := self._parts.get(key)) is None:
-            known = self._parts[key] = self._find_part(key, data, self._withhold and not public)
-        return known
+    def want(self, key: bytes, data: bytes, *, public: bool = False) -> None:
+        """See that the part with hash `key` is in `parts` after `settle`; `public` ones hold no prompt or answer
+        and are always kept."""
+        if key not in self.parts and key not in self._wanted:
+            self._wanted[key] = _Wanted(data, self._withhold and not public)
 
-    def _find_part(self, key: bytes, data: bytes, withhold: bool) -> int:
-        # most parts not remembered are new, so adding comes before looking
-        codec, body = (WITHHELD, None) if withhold else self._packed(data)
-        added = self._db.execute(_PART, (key, len(data), codec, body))
-        if added.rowcount:
-            return _number(added)
-        number, kept = self._db.execute("SELECT id, codec FROM parts WHERE hash = ?", (key,)).fetchone()
-        if kept == WITHHELD and codec != WITHHELD:
-            self._db.execute("UPDATE parts SET codec = ?, body = ? WHERE id = ?", (codec, body, number))
-        return int(number)
+    def settle(self) -> None:
+        """Find or add all wanted parts."""
+        new, self._wanted = self._wanted, {}
+        for number, key, codec in select(
+            self._db, "SELECT id, hash, codec FROM parts WHERE hash IN", list(new)
+        ):
+            self.parts[key] = number
+            wanted = new.pop(key)
+            if codec == WITHHELD and not wanted.withhold:
+                row = (number, *self._kept([wanted])[0])
+                self._db.execute("UPDATE parts SET codec = ?2, body = ?3 WHERE id = ?1", row)
+        if new:
+            self._add(new)
 
-    def _packed(self, data: bytes) -> tuple[int, bytes]:
-        if len(data) < 96:
-            return RAW, data
-        packed = self._zstd.compress(data)
-        return (ZSTD, packed) if len(packed) < len(data) * 0.9 else (RAW, data)
+    def _add(self, new: Mapping[bytes, _Wanted]) -> None:
+        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM parts").fetchone()
+        numbers = range(last + 1, last + 1 + len(new))
+        kept = self._kept(list(new.values()))
+        rows = [
+            (number, key, len(wanted.data), codec, body)
+            for number, (key, wanted), (codec, body) in zip(numbers, new.items(), kept, strict=True)
+        ]
+        insert(self._db, _PART, rows)
+        self.parts.update(zip(new, numbers, strict=True))
+
+    def _kept(self, parts: Sequence[_Wanted]) -> list[tuple[int, bytes | None]]:
+        """Codec and body of each part."""
+        long = [part.data for part in parts if not part.withhold and len(part.data) >= PACKED_FROM]
+        packed = dict(zip(long, self._compressed(long), strict=True))
+        return [(WITHHELD, None) if part.withhold else _shorter(part.data, packed) for part in parts]
+
+    def _compressed(self, parts: list[Any]) -> list[bytes]:
+        """All in one go, for compressing lets go of the GIL each time; only zstandard's C backend can."""
+        if not parts or zstandard.backend != "cext":
+            return list(map(self._zstd.compress, parts))
+        packed = self._zstd.multi_compress_to_buffer(parts)
+        return [packed[at].tobytes() for at in range(len(packed))]
 
     def origin(self, origin: Origin) -> int:
         if (known := self._origins.get(origin)) is None:
-            row = self._db.execute(_FIND_ORIGIN, origin).fetchone()
-            known = int(row[0]) if row else _number(self._db.execute(_ORIGIN, origin))
+            kept = _without_secrets(origin)
+            row = self._db.execute(_FIND_ORIGIN, kept).fetchone()
+            known = int(row[0]) if row else _number(self._db.execute(_ORIGIN, kept))
             self._origins[origin] = known
         return known
 
@@ -104,3 +138,16 @@ class Interner:
 def _number(cursor: sqlite3.Cursor) -> int:
     assert cursor.lastrowid is not None
     return cursor.lastrowid
+
+
+def _shorter(data: bytes, packed: Mapping[bytes, bytes]) -> tuple[int, bytes]:
+    short = packed.get(data, data)
+    return (ZSTD, short) if len(short) < len(data) * 0.9 else (RAW, data)
+
+
+def _without_secrets(origin: Origin) -> Origin:
+    """A URL's user goes; of a variant, which may hold any header a caller sends (a proxy's key), stays a hash."""
+    api, provider, endpoint, asked, served, tenant, variant, revision = origin
+    endpoint = _USER.sub("//", endpoint, count=1)
+    variant = digest(variant.encode(errors="replace")).hex()[:16] if variant else ""
+    return api, provider, endpoint, asked, served, tenant, variant, revision
