@@ -50,7 +50,8 @@ class CallResult(Struct, frozen=True):
 
 class Outcome(Struct, frozen=True):
     """The recorded calls under one policy. `before` and `after` count the calls `priced` both then and now; the
-    levers add up to `before - after` exactly. `interval` holds what would be saved on other sessions of this kind (95%)."""
+    levers add up to `before - after` exactly. `interval` holds what would be saved on other sessions of this kind
+    (95%)."""
 
     policy: str
     before: Nano

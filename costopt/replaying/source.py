@@ -54,11 +54,12 @@ class _Memo(OrderedDict[Any, Any]):
 
 class Needs(Struct, frozen=True):
     """What a policy must see of a call. `text`: the prompt itself; `count`: its length as the live call counted it;
-    `answer`: the answer's text."""
+    `answer`: the answer's text. `shared`: its cache does not tell tenants apart."""
 
     text: bool
     count: bool
     answer: bool
+    shared: bool
 
     @classmethod
     def of(cls, policy: Policy) -> Needs:
@@ -66,7 +67,8 @@ class Needs(Struct, frozen=True):
             policy.trim or policy.route or any(rule.on_exceed == "downgrade" for rule in policy.budgets)
         )
         checks = policy.route is not None and policy.route.cascade.check != "none"
-        return cls(text, bool(policy.budgets or text), checks)
+        shared = policy.cache is not None and policy.cache.scope == "shared"
+        return cls(text, bool(policy.budgets or text), checks, shared)
 
 
 class Source:
@@ -89,7 +91,7 @@ class Source:
     def past(self, fact: Fact) -> Past:
         outline = self.reader.outline(fact)
         body = self._body(fact) if self.needs.text or self.needs.count else None
-        request = _request(fact, self._skeleton(fact, outline) if body is None else body)
+        request = self._request(fact, self._skeleton(fact, outline) if body is None else body)
         whole = self._whole(fact, request, body)
         counted = whole if body is None else self._plan.prompt_tokens(request)
         return Past(
@@ -100,6 +102,22 @@ class Source:
             pieces=self._pieces(fact, outline) if whole >= LEAST_CACHED else (),
             size=sum(self.reader.sizes([key for key in (fact.reply_body, fact.reply_events) if key])),
             read=partial(self._answer, fact) if self.needs.answer else None,
+        )
+
+    def _request(self, fact: Fact, body: Json) -> Request:
+        return Request(
+            id=fact.id,
+            api=cast("Api", fact.api),
+            model=fact.asked,
+            body=body,
+            endpoint=fact.endpoint,
+            provider=fact.provider,
+            stream=fact.stream,
+            tenant="" if self.needs.shared else fact.tenant,
+            variant=fact.variant,
+            tags=fact.tags,
+            control=Control(cast("Any", fact.control)),
+            notes=[],
         )
 
     def _whole(self, fact: Fact, request: Request, body: Json | None) -> int:
@@ -157,9 +175,11 @@ class Source:
         rows |= {name: b"".join(parts).hex() for name, parts in outline.named(fact.parts)}
         for name in IGNORED:
             rows.pop(name, None)
-        where = (fact.tenant, fact.api, fact.endpoint, fact.variant, fact.asked)
+        tenant = "" if self.needs.shared else fact.tenant
+        where = (tenant, fact.api, fact.endpoint, fact.variant, fact.asked)
         own = blake2b(_canonical((where, rows)), digest_size=16).hexdigest()
-        return self._keys.setdefault(fact.cache_key, own) if fact.cache_key else own
+        known = fact.cache_key and not self.needs.shared
+        return self._keys.setdefault(fact.cache_key, own) if known else own
 
     def _pieces(self, fact: Fact, outline: Outline) -> tuple[Piece, ...]:
         named = outline.named(fact.parts)
@@ -170,20 +190,3 @@ class Source:
         if (key, part) in self._cuts:
             return part, 0, None
         return part, self.reader.sizes([part])[0], self.reader.kept(part)
-
-
-def _request(fact: Fact, body: Json) -> Request:
-    return Request(
-        id=fact.id,
-        api=cast("Api", fact.api),
-        model=fact.asked,
-        body=body,
-        endpoint=fact.endpoint,
-        provider=fact.provider,
-        stream=fact.stream,
-        tenant=fact.tenant,
-        variant=fact.variant,
-        tags=fact.tags,
-        control=Control(cast("Any", fact.control)),
-        notes=[],
-    )

@@ -20,7 +20,11 @@ _SOURCES: dict[Basis, str] = {
     "estimated": f"as long an answer as recorded; between {SHORTER:g} and {LONGER:g} times as long",
 }
 _SOURCES_OF: dict[tuple[str, Basis], str] = {
-    ("prompt cache", "assumed"): "the provider's caching rules, simulated",
+    **{
+        (lever, "assumed"): "the provider's prompt cache by its published rules, simulated"
+        for lever in ("prompt cache", "cache", "share", "limit", "budget", "route")
+    },
+    ("trim", "assumed"): "as long an answer as recorded; the provider's prompt cache, simulated",
     ("cache", "estimated"): "the price of the stored call, whose tokens were counted here",
     ("share", "estimated"): "the price of the call in flight, whose tokens were counted here",
     ("budget", "estimated"): "a prompt's price and a mean answer, for calls nobody answered then",
