@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from costopt.importing.words import Found, Imported, Unusable
 from costopt.types import Json, Nano, Usage
 from costopt.wire import tally
 from costopt.wire.loose import count, first_count, record
@@ -64,3 +65,12 @@ def paid(dollars: Any) -> Nano | None:
     except (InvalidOperation, ValueError, OverflowError):
         return None
     return nano if 0 < nano < 2**63 else None
+
+
+def checked(call: Imported, path: str, line: int) -> Found:
+    """`call`, unless there is nothing in it to count: then its cost is unknown, and must not look like none."""
+    if call.usage or not call.partial or call.error or call.status >= 400:
+        return call
+    return Unusable(
+        path, line, "a call without token counts and without its prompt: nobody can tell what it cost"
+    )

@@ -53,7 +53,17 @@ def _node(item: Item, options: Options) -> Node | Unusable:
     call = _call(row, kind, at, options) if kind in _CALLS else None
     trace = text(row.get("traceid")) or name
     weight = len(encode(call.body)) if call else 0
-    return Node(trace, name, text(row.get("parentobservationid")), call, kind in _WALLS, weight=weight)
+    return Node(
+        trace,
+        name,
+        text(row.get("parentobservationid")),
+        call,
+        kind in _WALLS,
+        "",
+        weight,
+        item.path,
+        item.number,
+    )
 
 
 def _model(row: Json) -> str:

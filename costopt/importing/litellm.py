@@ -81,7 +81,7 @@ def _found(item: Item, options: Options) -> Found | None:
     at = moment(value.get("startTime"))
     if at is None:
         return _unusable(item, "no `startTime`")
-    return _call(_Payload(item, value, api, at), options)
+    return counts.checked(_call(_Payload(item, value, api, at), options), item.path, item.number)
 
 
 def _other(item: Item, value: Json) -> Found | None:
@@ -97,7 +97,7 @@ def _unusable(item: Item, why: str) -> Unusable:
     return Unusable(item.path, item.number, why)
 
 
-def _call(payload: _Payload, options: Options) -> Found:
+def _call(payload: _Payload, options: Options) -> Imported:
     value = payload.value
     raw = _raw_usage(value)
     usage = counts.inclusive(raw, record(value.get("response")).get("service_tier"))

@@ -15,14 +15,15 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from costopt.importing.words import Imported
+from costopt.importing import counts
+from costopt.importing.words import Found, Imported
 
 MOST, WEIGHT = 20_000, 32 * 1024**2
 
 
 class Node(Struct, frozen=True):
-    """A span. `call` is there where it tells of a model call; `wall` marks tools and agents; `answer` is the id that
-    the provider gave its answer, `weight` about how many bytes the call takes."""
+    """A span, and where it stands. `call` is there where it tells of a model call; `wall` marks tools and agents;
+    `answer` is the id that the provider gave its answer, `weight` about how many bytes the call takes."""
 
     trace: str
     id: str
@@ -31,6 +32,8 @@ class Node(Struct, frozen=True):
     wall: bool = False
     answer: str = ""
     weight: int = 0
+    path: str = ""
+    line: int = 0
 
 
 class Nest:
@@ -41,8 +44,8 @@ class Nest:
         self._above: set[int] = set()
         self._counted: set[int] = set()
 
-    def add(self, node: Node) -> Iterator[Imported]:
-        """The calls that are certain by now."""
+    def add(self, node: Node) -> Iterator[Found]:
+        """The calls that are certain by now; Unusable those with nothing in them that could be counted."""
         if self._is_known(node):
             return
         spans = self._traces.setdefault(node.trace, {})
@@ -53,7 +56,7 @@ class Nest:
         while self._held > self._most or self._weight > self._heaviest:
             yield from self._let_go(next(iter(self._traces)))
 
-    def rest(self) -> Iterator[Imported]:
+    def rest(self) -> Iterator[Found]:
         for trace in list(self._traces):
             yield from self._let_go(trace)
 
@@ -69,7 +72,7 @@ class Nest:
             return True
         return node.call is not None and hash((node.trace, node.parent)) in self._counted
 
-    def _let_go(self, trace: str) -> Iterator[Imported]:
+    def _let_go(self, trace: str) -> Iterator[Found]:
         spans = self._traces.pop(trace)
         for node in spans.values():
             self._count(node, -1)
@@ -78,7 +81,12 @@ class Nest:
         found = _distinct([node for node in calls if node.id not in above] or calls)
         self._above.update(hash((trace, outer)) for outer in above)
         self._counted.update(hash((trace, node.id)) for node in found)
-        yield from (node.call for node in found if node.call)
+        yield from map(_found, found)
+
+
+def _found(node: Node) -> Found:
+    assert node.call is not None
+    return counts.checked(node.call, node.path, node.line)
 
 
 def _above(node: Node, spans: dict[str, Node]) -> Iterator[str]:

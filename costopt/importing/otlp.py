@@ -111,7 +111,17 @@ def _node(span: Span, options: Options) -> Node | Unusable:
     call = _call(span, _OPERATIONS.get(kind, "chat"), usage, options) if is_call else None
     answer = text(span.attributes.get("gen_ai.response.id"))
     weight = len(encode(call.body)) if call else 0
-    return Node(span.trace or span.id, span.id, span.parent, call, kind in _WALLS, answer, weight)
+    return Node(
+        span.trace or span.id,
+        span.id,
+        span.parent,
+        call,
+        kind in _WALLS,
+        answer,
+        weight,
+        span.path,
+        span.number,
+    )
 
 
 def _kind(span: Span) -> str:
@@ -154,6 +164,7 @@ def _call(span: Span, api: Api, usage: Usage | None, options: Options) -> Import
     about = span.attributes
     model = _model(span) or options.model
     said = otlp_content.asked(span)
+    body = _body(span, api, model, said)
     failed = span.failed and not usage
     status, error = failure(f"{about.get('error.type') or ''} {span.message}") if failed else (200, "")
     return Imported(
@@ -164,7 +175,7 @@ def _call(span: Span, api: Api, usage: Usage | None, options: Options) -> Import
         provider=provider(_first(about, _PROVIDER)),
         model=model,
         endpoint="",
-        body=_body(span, api, model, said),
+        body=body,
         answer=None if failed else _answer(span, api, usage),
         usage=usage,
         raw_usage=raw_usage(span),
@@ -173,7 +184,7 @@ def _call(span: Span, api: Api, usage: Usage | None, options: Options) -> Import
         stream=bool(about.get("gen_ai.request.stream") or about.get("llm.is_streaming")),
         tags=_tags(span),
         cost=next((nano for key in _COST if (nano := counts.paid(about.get(key)))), None),
-        partial=not said and api != "embeddings",
+        partial=not said and not body.get("input"),
     )
 
 

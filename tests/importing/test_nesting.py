@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costopt.importing.nesting import Nest, Node
-from costopt.importing.words import Imported
+from costopt.importing.words import Imported, Unusable
 
 
 def _call(name: str, at: int = 1) -> Imported:
@@ -15,8 +15,8 @@ def _call(name: str, at: int = 1) -> Imported:
 
 def _ids(nodes: list[Node], most: int = 1000, weight: int = 10**9) -> list[str]:
     nest = Nest(most, weight)
-    found = [call.id for node in nodes for call in nest.add(node)]
-    return sorted([*found, *(call.id for call in nest.rest())])
+    found = [found for node in nodes for found in nest.add(node)]
+    return sorted(call.id for call in (*found, *nest.rest()) if isinstance(call, Imported))
 
 
 @given(st.data())
@@ -63,3 +63,12 @@ def test_a_parent_let_go_before_its_child_came_is_the_one_that_counts() -> None:
 def test_spans_that_are_each_others_parent_do_no_harm() -> None:
     assert _ids([Node("t", "a", "b", _call("a")), Node("t", "b", "a", _call("b"))]) == ["a", "b"]
     assert _ids([Node("t", "a", "a", _call("a"))]) == ["a"]
+
+
+def test_a_call_in_which_nothing_can_be_counted_is_told_but_not_if_another_span_tells_of_it() -> None:
+    empty = Imported(id="e", at=1, api="chat", model="m", body={}, partial=True)
+    nest = Nest()
+    assert list(nest.add(Node("t", "a", "", empty, path="log", line=7))) == []
+    (found,) = nest.rest()
+    assert isinstance(found, Unusable) and (found.path, found.line) == ("log", 7)
+    assert _ids([Node("t", "a", "", empty), Node("t", "b", "a", _call("b"))]) == ["b"]

@@ -242,6 +242,7 @@ def test_the_model_asked_for_stands_in_the_request_and_tool_calls_are_the_reason
         "llm.model_name": "gpt-4o-mini-2024-07-18",
         "llm.invocation_parameters": '{"model": "gpt-4o-mini"}',
         "llm.output_messages.0.message.content": "four",
+        "llm.token_count.prompt": 4,
     }
     (call,) = _calls(_span(about))
     assert call.model == "gpt-4o-mini" and call.answer and call.answer["model"] == "gpt-4o-mini-2024-07-18"
@@ -304,7 +305,9 @@ def test_the_same_span_exported_twice_is_in_the_ledger_once(tmp_path: Any) -> No
 def test_embeddings_and_text_completions() -> None:
     about = {"gen_ai.operation.name": "embeddings", "gen_ai.request.model": "text-embedding-3-small"}
     (call,) = _calls(_span({**about, "gen_ai.usage.input_tokens": 4}))
-    assert (call.api, call.usage, call.partial) == ("embeddings", Usage(input=4), False)
+    assert (call.api, call.usage, call.partial) == ("embeddings", Usage(input=4), True)
+    (call,) = _calls(_span({**about, "embedding.embeddings.0.embedding.text": "a"}))
+    assert (call.body["input"], call.partial) == (["a"], False)
     about = _chat(gen_ai__operation__name="text_completion") | {
         "gen_ai.prompt": "once",
         "gen_ai.completion": "upon",
@@ -357,8 +360,11 @@ def test_other_signals_are_nothing_and_what_is_no_otlp_is_told() -> None:
 
 
 def test_tokens_of_any_key_that_is_no_token_are_ignored() -> None:
-    (call,) = _calls(_span(_chat(gen_ai__usage__input_tokens="many", gen_ai__usage__output_tokens=-3)))
-    assert call.usage is None
+    odd = _chat(gen_ai__usage__input_tokens="many", gen_ai__usage__output_tokens=-3)
+    (found,) = _read(_request(_span(odd)))
+    assert isinstance(found, Unusable) and "token counts" in found.why
+    (call,) = _calls(_span({**odd, "gen_ai.prompt": "hi"}))
+    assert call.usage is None and not call.partial
 
 
 @given(
