@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from costopt.decide.modelnames import spellings
 from costopt.policy import Policy
 
 
-def remarks(policy: Policy, answered: Iterable[str], levers: Iterable[str]) -> Iterator[str]:
-    """`answered` are the models that answered the calls then, `levers` those that changed a bill."""
+def remarks(policy: Policy, answered: Iterable[str], asked: Container[str]) -> Iterator[str]:
+    """`answered` are the models that answered the calls then, `asked` those asked for, with and without provider."""
     if policy.route is None and all(rule.on_exceed != "downgrade" for rule in policy.budgets):
         return
     if new := _strangers(policy, answered):
         them, their = ("it", "its") if len(new) == 1 else ("they", "their")
         named = ", ".join(new)
         yield f"the policy names {named}: {them} answered none of these calls, so {their} answers are estimated"
-    if policy.route is not None and "route" not in levers:
-        asked = " or ".join(repr(name) for name in (policy.route.alias, *policy.route.downgrade))
-        yield f"route changed no bill: it acts on calls that ask for {asked}"
+    if policy.route is not None:
+        routed = (policy.route.alias, *policy.route.downgrade)
+        if not any(name in asked for name in routed):
+            yield f"route leaves all of these calls alone: none asks for {' or '.join(map(repr, routed))}"
 
 
 def _strangers(policy: Policy, answered: Iterable[str]) -> list[str]:

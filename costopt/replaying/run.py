@@ -56,10 +56,10 @@ def replay(
 ) -> Replay:
     """What the calls recorded in the ledger folder `source` would have cost under `policy` (and under `against`).
 
-    Caches, limits and budgets begin empty. Nothing is called, stored or written. Times are ns since the epoch; `model` is the one asked for or the one that
-    answered; `tags` must all be there. `watch` is told of every effect, `hear` of what changed about every call; with
-    `against`, first of those under `policy`. Raises PolicyError, and LedgerError where there is no ledger or no such
-    call.
+    Caches, limits and budgets begin empty. Nothing is called, stored or written. Times are ns since the epoch; `model`
+    is the one asked for or the one that answered; `tags` must all be there. `watch` is told of every effect, `hear`
+    of what changed about every call; with `against`, first of those under `policy`. Raises PolicyError, and
+    LedgerError where there is no ledger or no such call.
     """
     prices = load_prices()
     policies = [
@@ -165,8 +165,7 @@ class _Run:
         return change
 
     def _notes(self) -> tuple[str, ...]:
-        levers = {lever for lever, _ in self.tally.levers}
-        met = tuple(remarks(self.policy, self.tally.by["model"], levers))
+        met = tuple(remarks(self.policy, self.tally.by["model"], self.tally.asked))
         if not self._blind_calls:
             return met
         return (

@@ -54,6 +54,7 @@ class Tally:
         self.total = Sums()
         self.unpriced_then = self.unpriced_now = 0
         self.counted = 0
+        self.asked: set[str] = set()
         self.levers: defaultdict[tuple[str, Basis], LeverSum] = defaultdict(LeverSum)
         self.by: defaultdict[str, defaultdict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
         self.answers: defaultdict[str, Sums] = defaultdict(Sums)
@@ -67,6 +68,7 @@ class Tally:
         self.unpriced_then += change.before is None
         self.unpriced_now += change.after is None
         self.outcomes[outcome] += 1
+        self.asked.update((fact.asked, f"{fact.provider}/{fact.asked}"))
         self.counted += fact.usage is not None and fact.usage.estimated
         for share in change.shares:
             sums = self.levers[share.lever, share.basis]

@@ -29,7 +29,7 @@ from pathlib import Path
 from costopt.errors import LedgerError
 
 APPLICATION_ID = 0x434F5354  # "COST"
-VERSION = 1
+VERSION = 2
 NAME = "ledger.sqlite3"
 BUSY_S = 10.0
 
@@ -181,7 +181,7 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
             f"{path}: written by a newer costopt (ledger version {version}, this one reads {VERSION}); "
             "upgrade costopt or give it another folder"
         )
-    raise LedgerError(f"{path}: unknown ledger version {version}")
+    raise LedgerError(f"{path}: of a version before the first release ({version}); give the ledger another folder")
 
 
 @contextlib.contextmanager
