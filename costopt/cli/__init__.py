@@ -4,6 +4,7 @@
     import    bring the logs of other tools into a ledger
     report    where the money went, from the ledger
     explain   the decisions of one recorded call
+    replay    what recorded calls would have cost under another policy
     policy    check a policy file, list the presets, print the schema
     archive   pack old calls of the ledger
 
@@ -18,11 +19,11 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 
 from costopt import __version__
-from costopt.cli import archive, demo, explain, imports, policy, report
+from costopt.cli import archive, demo, explain, imports, policy, replay, report
 from costopt.cli.fault import InputError
 from costopt.errors import CostoptError, PolicyError
 
-COMMANDS = (demo, imports, report, explain, policy, archive)
+COMMANDS = (demo, imports, report, explain, replay, policy, archive)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +38,18 @@ def span(option: str, text: str) -> float:
     if match is None:
         raise InputError(f"costopt: {option} {text!r}: write a span such as 30d, 12h or 2w (m, h, d, w, y)")
     return int(match[1]) * _SECONDS[match[2]]
+
+
+def tags(option: str, given: Sequence[str] | None) -> dict[str, str]:
+    """`NAME=VALUE` of a repeatable option. Raises InputError."""
+    return dict(_tag(option, text) for text in given or ())
+
+
+def _tag(option: str, text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise InputError(f"costopt: {option} {text!r}: write NAME=VALUE")
+    return name.strip(), value.strip()
 
 
 def since(text: str | None, clock: Callable[[], int] = time.time_ns) -> int | None:

@@ -1,0 +1,144 @@
+"""`costopt replay`: what recorded calls would have cost under another policy."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from costopt.cli import show
+from costopt.cli.fault import InputError
+from costopt.cli.options import DEFAULT_LEDGER, since, tags, until
+
+if TYPE_CHECKING:
+    from costopt.cli.replay_source import Opened
+    from costopt.policy import Policy
+    from costopt.replaying.run import Progress
+    from costopt.world.ledger.words import Selection
+
+EPILOG = """\
+--json prints what `costopt.replay(...).to_dict()` gives: schema 1; money in integer nano-dollars, and
+again as exact decimal dollars (*_usd); null is unknown. `outcomes` holds one entry for each policy.
+A log FILE adds `imported`, --explain gives `call` and `traces` instead of outcomes.
+
+--csv prints policy, section, name, basis, calls, before_nano, after_nano, saved_nano, low_nano,
+high_nano; section is total, lever, answer, model, day, tag:NAME or call; an empty cell is unknown, or
+does not apply.
+"""
+
+
+def add(commands: Any) -> None:
+    from argparse import RawDescriptionHelpFormatter
+
+    parser: ArgumentParser = commands.add_parser(
+        "replay",
+        help="what recorded calls would have cost under another policy",
+        description="What recorded calls would have cost under another policy. Calls nobody.",
+        epilog=EPILOG,
+        formatter_class=RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source",
+        nargs="?",
+        default=DEFAULT_LEDGER,
+        metavar="SOURCE",
+        help=f"folder of a ledger (default: {DEFAULT_LEDGER}), or a log in the interchange format (.jsonl, "
+        "packed as .gz or .zst too)",
+    )
+    parser.add_argument("--policy", required=True, metavar="FILE|PRESET", help="the policy to try")
+    parser.add_argument("--against", metavar="FILE|PRESET", help="another one, side by side")
+    parser.add_argument("--since", metavar="DAY", help="from this UTC day, or the last days: 2026-11-01, 7d")
+    parser.add_argument("--until", metavar="DAY", help="to this UTC day, included")
+    parser.add_argument(
+        "--tag",
+        action="append",
+        metavar="K=V",
+        help="only calls with this tag; repeatable, all must be there",
+    )
+    parser.add_argument("--model", default="", help="only calls that asked this model, or that it answered")
+    parser.add_argument("--explain", metavar="CALL", help="every effect of one call: its id or the beginning")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document for machines")
+    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+    parser.set_defaults(run=run)
+
+
+def run(args: Namespace) -> int:
+    if args.explain is not None and args.csv:
+        raise InputError("costopt: --explain prints text or --json, no --csv")
+    wanted = _selection(args)
+    policies = _policies(args)
+
+    from costopt.cli.replay_source import opened
+
+    with opened(args.source) as source:
+        if source.imported is not None:
+            (sys.stderr if args.json or args.csv else sys.stdout).write(source.said() + "\n")
+        source.check(wanted)
+        if args.explain is not None:
+            _explain(args, source, policies, wanted)
+        else:
+            _replay(args, source, policies, wanted)
+    return 0
+
+
+def _selection(args: Namespace) -> Selection:
+    first, end, given = since(args.since), until(args.until), tags("--tag", args.tag)
+
+    from costopt.world.ledger.read import FOREVER
+    from costopt.world.ledger.words import Selection
+
+    return Selection(first or 0, FOREVER if end is None else end, args.model, given)
+
+
+def _policies(args: Namespace) -> list[Policy]:
+    from costopt.policyfile import load
+    from costopt.world import pricemap
+
+    book = pricemap.load()
+    given = [args.policy] if args.against is None else [args.policy, args.against]
+    return [load(each, known=book.knows, names=book.names) for each in given]
+
+
+def _replay(args: Namespace, source: Opened, policies: list[Policy], wanted: Selection) -> None:
+    from costopt.cli import replay_csv, replay_view
+
+    with _progress(quiet=args.json or args.csv) as progress:
+        found = source.replay(policies, wanted, progress=progress)
+    if args.json:
+        show.as_json(found.to_dict() | source.told())
+    elif args.csv:
+        show.text(replay_csv.document(found))
+    else:
+        replay_view.show_replay(found, source.short_ids(found))
+
+
+def _explain(args: Namespace, source: Opened, policies: list[Policy], wanted: Selection) -> None:
+    from costopt.cli import replay_explain
+
+    fact = source.fact(args.explain, wanted)
+    traced: list[replay_explain.Traced] = []
+    for policy in policies:
+        with _progress(quiet=args.json) as progress:
+            traced.append(replay_explain.traced(source, policy, wanted, fact, progress))
+    if args.json:
+        show.as_json(replay_explain.document(fact, traced) | source.told())
+    else:
+        replay_explain.show_traces(fact, traced)
+
+
+@contextmanager
+def _progress(*, quiet: bool) -> Generator[Progress | None]:
+    """A bar on stderr with the time left, on a terminal only."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replaying", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,245 @@
+"""A replay for people: sentences, tables and a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+
+from msgspec import Struct
+
+from costopt.cli import bars, show
+from costopt.cli import replay_words as words
+from costopt.cli.money import change, places
+from costopt.cli.replay_words import bill, money
+from costopt.cli.show import Column
+from costopt.replaying import CallResult, GroupResult, LeverResult, Outcome, Replay
+from costopt.types import Basis, Nano
+
+WIDTH = 80
+#: Rows of a table by model or tag, days of a table or chart, columns of a name.
+ROWS, DAYS, NAME = 10, 31, 36
+#: A tag that our own importers set; it is no group of calls.
+OWN_TAG = "tag:time"
+
+
+class View(Struct, frozen=True):
+    """`ids` shorten the ids of calls. Money of groups and calls has `digits` decimals; bills and levers `exact`: as
+    many as they need to add up as shown."""
+
+    found: Replay
+    ids: Mapping[str, str]
+    digits: int
+    exact: int
+
+    def money(self, nano: Nano | None) -> str:
+        return money(nano, self.digits)
+
+    def bill(self, nano: Nano | None) -> str:
+        return money(nano, self.exact)
+
+    def lever(self, nano: Nano | None) -> str:
+        return money(nano, self.exact, signed=True)
+
+
+def show_replay(found: Replay, ids: Mapping[str, str]) -> None:
+    bills = [nano for outcome in found.outcomes for nano in bill(outcome)]
+    view = View(found, ids, places(bills), words.exact_digits(found))
+    _headline(view)
+    _bills(view)
+    if len(found.outcomes) > 1:
+        _side_by_side(view)
+    else:
+        _levers(view, found.outcome)
+    _sources(found)
+    _groups(view)
+    for outcome in found.outcomes:
+        _answers(view, outcome)
+        _top(view, outcome)
+    _closing(found)
+
+
+def _headline(view: View) -> None:
+    found = view.found
+    _head(words.recorded(found, view.exact))
+    for outcome in found.outcomes:
+        _head(words.under(outcome, view.exact))
+        _say(words.interval(outcome, view.exact))
+    for line in (*words.versus(found, view.exact), *words.unpriced(found)):
+        _say(line)
+
+
+def _bills(view: View) -> None:
+    then, _ = bill(view.found.outcome)
+    rows = [bars.Bar("recorded", then, view.bill(then))]
+    for outcome in view.found.outcomes:
+        _, now = bill(outcome)
+        rows.append(bars.Bar(outcome.policy, now, view.bill(now)))
+    show.line()
+    bars.draw(rows)
+
+
+def _levers(view: View, outcome: Outcome) -> None:
+    show.line()
+    if not outcome.levers:
+        _say("No lever changed the bill." if outcome.priced else "")
+        return
+    columns = [_left("lever"), _left("basis"), Column("calls"), Column("saved"), Column("between")]
+    rows = [_lever(view, lever) for lever in outcome.levers]
+    saved = view.lever(outcome.saved)
+    show.table(columns, [*rows, ["recorded less now", "", "", saved, ""]], footer=True)
+
+
+def _lever(view: View, lever: LeverResult) -> list[str]:
+    ends = [view.lever(nano) for nano in (lever.low, lever.high)]
+    between = " and ".join(ends) if lever.low != lever.high else ""
+    return [lever.lever, lever.basis, f"{lever.calls:,}", view.lever(lever.nano), between]
+
+
+def _side_by_side(view: View) -> None:
+    """The bill as recorded, under both policies, and what each lever saves in each."""
+    one, two = view.found.outcomes
+    rows = [["recorded", "", *(view.bill(bill(each)[0]) for each in (one, two)), ""]]
+    rows.append(["under the policy", "", *(view.bill(bill(each)[1]) for each in (one, two)), ""])
+    sides = [{(lever.lever, lever.basis): lever.nano for lever in each.levers} for each in (one, two)]
+    for lever, basis in dict.fromkeys([*sides[0], *sides[1]]):
+        rows.append(_pair(view, lever, basis, [side.get((lever, basis), 0) for side in sides]))
+    saved = [each.saved if each.priced else None for each in (one, two)]
+    columns = [_left(""), _left("basis"), Column(one.policy), Column(two.policy), Column("difference")]
+    show.line()
+    show.table(columns, [*rows, _pair(view, "saved in all", "", saved)], footer=True)
+
+
+def _pair(view: View, name: str, basis: str, nanos: Sequence[Nano | None]) -> list[str]:
+    first, second = nanos
+    gap = None if first is None or second is None else first - second
+    return [name, basis, *(view.lever(nano) for nano in (first, second, gap))]
+
+
+def _sources(found: Replay) -> None:
+    told: dict[tuple[str, Basis], str] = {}
+    for outcome in found.outcomes:
+        told |= {(lever.lever, lever.basis): lever.source for lever in outcome.levers}
+    for (lever, basis), source in told.items():
+        _say(f"  {lever}, {basis}: {source}")
+
+
+def _groups(view: View) -> None:
+    for name in view.found.outcome.by:
+        if name != OWN_TAG:
+            _group(view, name)
+
+
+def _group(view: View, name: str) -> None:
+    sides = [{group.name: group for group in outcome.by[name]} for outcome in view.found.outcomes]
+    names = [group.name for group in view.found.outcome.by[name]]
+    kept = names[-DAYS:] if name == "day" else names[:ROWS]
+    rows = [_group_row(view, each, [side[each] for side in sides]) for each in kept]
+    if rest := [each for each in names if each not in set(kept)]:
+        title = f"{len(rest):,} {'earlier' if name == 'day' else 'more'}"
+        row = _group_row(view, title, [_sum(title, [side[each] for each in rest]) for side in sides])
+        rows.insert(0 if name == "day" else len(rows), row)
+    policies = [Column(outcome.policy) for outcome in view.found.outcomes]
+    title = "day (UTC)" if name == "day" else name.replace("tag:", "tag ")
+    show.line()
+    columns = [_left(show.clean(title)), Column("calls"), Column("recorded"), *policies]
+    show.table([*columns, *([Column("change")] if len(sides) == 1 else [])], rows)
+    if name == "day" and len(kept) > 1:
+        _days(view, kept, sides)
+
+
+def _group_row(view: View, name: str, sides: Sequence[GroupResult]) -> list[str]:
+    then, now = bill(sides[0])
+    cells = [_short(name, NAME), f"{sides[0].calls:,}", view.money(then)]
+    cells += [view.money(bill(side)[1]) for side in sides]
+    return [*cells, *([change(then, now)] if len(sides) == 1 else [])]
+
+
+def _sum(name: str, groups: Sequence[GroupResult]) -> GroupResult:
+    fields = ("calls", "changed", "before", "after", "priced")
+    return GroupResult(name, *(sum(getattr(group, field) for group in groups) for field in fields))
+
+
+def _days(view: View, days: Sequence[str], sides: Sequence[Mapping[str, GroupResult]]) -> None:
+    """Then and now, day by day."""
+    drawn: list[bars.Bar] = []
+    width = max(len(name) for name in ("recorded", *(outcome.policy for outcome in view.found.outcomes)))
+    for day in days:
+        then, _ = bill(sides[0][day])
+        drawn.append(bars.Bar(f"{day}  {'recorded'.ljust(width)}", then, view.money(then)))
+        for outcome, side in zip(view.found.outcomes, sides, strict=True):
+            _, now = bill(side[day])
+            drawn.append(bars.Bar(f"{'':{len(day)}}  {outcome.policy.ljust(width)}", now, view.money(now)))
+    show.line()
+    bars.draw(drawn)
+
+
+def _answers(view: View, outcome: Outcome) -> None:
+    show.line()
+    changed = sum(group.calls for group in outcome.answers)
+    if not changed:
+        _say(f"Under {outcome.policy} no answer would have changed.")
+        return
+    _say(
+        f"Under {outcome.policy} {changed:,} of {words.many(view.found.calls, 'answer')} would have been another:"
+    )
+    columns = [_left("why"), Column("calls"), Column("recorded"), Column(outcome.policy), Column("change")]
+    show.table(columns, [_answer(view, group) for group in outcome.answers])
+
+
+def _answer(view: View, group: GroupResult) -> list[str]:
+    then, now = bill(group)
+    return [group.name, f"{group.calls:,}", view.money(then), view.money(now), change(then, now)]
+
+
+def _top(view: View, outcome: Outcome) -> None:
+    if not outcome.top:
+        return
+    show.line()
+    _say(f"Largest differences under {outcome.policy} (every step of one: --explain CALL)")
+    columns = [_left("call"), Column("recorded"), Column("now"), _left("levers"), _left("answer")]
+    show.table(columns, [_top_row(view, call) for call in outcome.top])
+
+
+def _top_row(view: View, call: CallResult) -> list[str]:
+    bills = [view.money(call.before), view.money(call.after)]
+    levers = _short(", ".join(call.levers), NAME // 2)
+    return [show.clean(view.ids.get(call.call, call.call)), *bills, levers, call.answer or "the same"]
+
+
+def _closing(found: Replay) -> None:
+    show.line()
+    for outcome in found.outcomes:
+        _say(words.ends(outcome))
+        if outcome.waited_s:
+            _say(f"Under {outcome.policy} calls wait {outcome.waited_s:,.1f} s longer in all.")
+        for note in outcome.notes:
+            _say(f"Note ({outcome.policy}): {note}.")
+    _say(words.cache_accuracy(found.prompt_cache))
+    _say(words.LIMITS)
+
+
+def _say(text: str) -> None:
+    for line in _wrapped(text):
+        show.line(line)
+
+
+def _head(text: str) -> None:
+    for line in _wrapped(text):
+        show.heading(line)
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines that fit. No break inside a word, so that a name can be copied."""
+    indent = text[: len(text) - len(text.lstrip())] + "  "
+    return wrap(
+        show.clean(text), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _left(title: str) -> Column:
+    return Column(title, right=False)
+
+
+def _short(name: str, width: int) -> str:
+    name = show.clean(name)
+    return name if len(name) <= width else name[: width - 3] + "..."

@@ -1,0 +1,157 @@
+"""A replay in sentences. What is assumed or estimated is never told as if it were known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import ROUND_HALF_EVEN, Decimal
+
+from costopt.cli.money import dollars, places
+from costopt.replaying import CacheAccuracy, GroupResult, Outcome, Replay
+from costopt.types import Basis, Nano
+
+UNKNOWN = "unknown"
+#: What a part of a saving is, by its basis.
+PARTS: tuple[tuple[tuple[Basis, ...], str], ...] = (
+    (("known", "derived"), "follows from recorded calls"),
+    (("assumed",), "is assumed"),
+    (("estimated",), "is estimated"),
+)
+ENDS = {
+    "ok": "answered by the provider",
+    "hit": "answered from the cache",
+    "error": "failed at the provider",
+    "left": "given up by the caller",
+    "refused": "refused",
+}
+LIMITS = (
+    "What no replay can know: an agent that gets another answer goes on differently. Here its later prompts, "
+    "and the times at which calls come in, stay as they were recorded."
+)
+
+
+def money(nano: Nano | None, digits: int, *, signed: bool = False) -> str:
+    return UNKNOWN if nano is None else dollars(nano, digits, signed=signed)
+
+
+def bill(group: GroupResult | Outcome) -> tuple[Nano | None, Nano | None]:
+    """Then and now; None where no call of the group has a price."""
+    return (group.before, group.after) if group.priced else (None, None)
+
+
+def exact_digits(found: Replay) -> int:
+    """The fewest decimals with which bills, levers and what the difference consists of add up as shown."""
+    sums = [each for outcome in found.outcomes for each in _sums(outcome)]
+    least = places(nano for total, parts in sums for nano in (total, *parts))
+    return next((n for n in (2, 4, 6) if n >= least and all(_adds_up(*each, n) for each in sums)), 9)
+
+
+def _sums(outcome: Outcome) -> Iterator[tuple[Nano, list[Nano]]]:
+    yield outcome.before, [outcome.after, outcome.saved]
+    yield outcome.saved, [lever.nano for lever in outcome.levers]
+    yield outcome.saved, [outcome.saved_on(*bases) for bases, _ in PARTS]
+
+
+def _adds_up(total: Nano, parts: list[Nano], digits: int) -> bool:
+    shown = [_rounded(part, digits) for part in parts]
+    lost = any(part and not cut for part, cut in zip(parts, shown, strict=True))
+    return not lost and sum(shown) == _rounded(total, digits)
+
+
+def _rounded(nano: Nano, digits: int) -> Decimal:
+    return Decimal(nano).scaleb(-9).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+
+
+def recorded(found: Replay, digits: int) -> str:
+    """The bill as it was."""
+    outcome = found.outcome
+    counted = f" (token counts of {found.counted:,} estimated here)" if found.counted else ""
+    if not outcome.priced:
+        return f"Recorded: {UNKNOWN}. None of the {many(found.calls, 'call')} has a price, then and now{counted}."
+    of = f"{outcome.priced:,} of " if outcome.priced < found.calls else ""
+    return f"Recorded: {money(outcome.before, digits)} for {of}{many(found.calls, 'call')}{counted}."
+
+
+def under(outcome: Outcome, digits: int) -> str:
+    """The bill under a policy, and how sure each part of the difference is."""
+    if not outcome.priced:
+        return f"Under {outcome.policy}: {UNKNOWN}."
+    after, saved = money(outcome.after, digits), outcome.saved
+    if not saved:
+        parts = f": {_parts(outcome, digits)}" if outcome.levers else ""
+        return f"Under {outcome.policy}: {after}, the same{parts}."
+    share = f" ({Decimal(100 * abs(saved)) / outcome.before:.1f}%)" if outcome.before else ""
+    more = f"{money(abs(saved), digits)} {'less' if saved > 0 else 'more'}{share}"
+    return f"Under {outcome.policy}: {after}, {more}: {_parts(outcome, digits)}."
+
+
+def _parts(outcome: Outcome, digits: int) -> str:
+    parts = [(outcome.saved_on(*bases), what) for bases, what in PARTS]
+    parts = [(nano, what) for nano, what in parts if nano]
+    if len(parts) == 1:
+        return f"all of it {parts[0][1]}".replace("it is", "it")
+    signs = {nano > 0 for nano, _ in parts}
+    told = [
+        f"{money(abs(n) if len(signs) == 1 else n, digits, signed=len(signs) > 1)} {what}"
+        for n, what in parts
+    ]
+    return ("+ saved, - lost: " if len(signs) > 1 else "") + ", ".join(told)
+
+
+def interval(outcome: Outcome, digits: int) -> str:
+    """How much the saving varies from session to session; empty where nothing was saved."""
+    if not outcome.priced or not outcome.levers:
+        return ""
+    if outcome.interval is None:
+        return "No interval: fewer than 5 sessions do not tell how much the saving varies."
+    low, high = (money(end, digits, signed=True) for end in outcome.interval)
+    return f"Saved on other sessions like these: {low} to {high} (95%, bootstrap over whole sessions)."
+
+
+def ends(outcome: Outcome) -> str:
+    told = [f"{calls:,} {ENDS.get(end, end)}" for end, calls in outcome.outcomes.items() if calls]
+    return f"Calls under {outcome.policy}: {', '.join(told)}."
+
+
+def unpriced(found: Replay) -> Iterator[str]:
+    """Which calls are in no sum."""
+    then = found.outcome.unpriced_then
+    if then:
+        yield f"{many(then, 'call')} {have(then)} no known price as recorded: {they(then)} in no sum of money."
+    for outcome in found.outcomes:
+        if now := outcome.unpriced_now:
+            what = f"{many(now, 'call')} {have(now)} no known price under {outcome.policy}"
+            yield f"{what}: {they(now)} in no sum of money."
+
+
+def cache_accuracy(found: CacheAccuracy | None) -> str:
+    if found is None:
+        return "Prompt cache: no provider reported tokens to check the simulated one against."
+    return (
+        f"Prompt cache, simulated against reported on {many(found.calls, 'call')}: {found.simulated:,} tokens read, "
+        f"{found.reported:,} reported; off by {100 * found.error:.2f}% of a prompt on average."
+    )
+
+
+def versus(found: Replay, digits: int) -> Iterable[str]:
+    """Which of two policies is cheaper; nothing where they are not compared over the same calls."""
+    if len(found.outcomes) < 2:
+        return
+    one, two = found.outcomes
+    if not one.priced or one.before != two.before:
+        yield f"{one.policy} and {two.policy} leave different calls without a price: their bills do not compare."
+        return
+    gap = two.after - one.after
+    word = "the same as" if not gap else f"{money(abs(gap), digits)} {'less' if gap > 0 else 'more'} than"
+    yield f"{one.policy} costs {word} {two.policy}."
+
+
+def many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def have(number: int) -> str:
+    return "has" if number == 1 else "have"
+
+
+def they(number: int) -> str:
+    return "it is" if number == 1 else "they are"
