@@ -19,6 +19,7 @@ from costopt.world.clock import Clock
 from costopt.world.live import World
 from costopt.world.pricemap import load as load_prices
 from costopt.world.tokenizers import counter
+from costopt.world.waiting import after_fork
 
 if TYPE_CHECKING:
     from costopt.drive import Live
@@ -45,8 +46,9 @@ class Engine:
         watched = reload and self.policy.source
         self._watcher = Watcher(self.policy.source, known=self._prices.knows) if watched else None
         self._closed = False
-        self._salt = int.from_bytes(os.urandom(4))
         self._calls = count()
+        self._mark_process()
+        after_fork(self._mark_process)
         self._streams: WeakSet[Live] = WeakSet()
 
     def flow(self, request: Request) -> Flow[Reply]:
@@ -67,7 +69,7 @@ class Engine:
     def new_id(self) -> str:
         """A call id that sorts by time: clock, process and engine, counter. Asking the system for randomness
         at each call would cost 40 µs where it is slow."""
-        return f"{time.time_ns():016x}{self._salt ^ os.getpid():08x}{next(self._calls) & 0xFFFFFFFF:08x}"
+        return f"{time.time_ns():016x}{self._process}{next(self._calls) & 0xFFFFFFFF:08x}"
 
     @property
     def shares_tenants(self) -> bool:
@@ -85,6 +87,9 @@ class Engine:
             for live in list(self._streams):
                 live.leave()
             self.world.close()
+
+    def _mark_process(self) -> None:
+        self._process = os.urandom(4).hex()
 
     def _compose(self, policy: Policy) -> Handler:
         book = load_prices(policy.prices) if policy.prices else self._prices

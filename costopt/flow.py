@@ -104,12 +104,14 @@ def share(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     """Waits for an identical call in flight. A failed leader is followed once by another; after that all go alone."""
     if not plan.shares(request):
         return (yield from inner(request))
+    now = request.at
     for _ in range(2):
-        place = yield from Join(request.key, plan.patience(request, (yield from Now())))
+        place = yield from Join(request.key, plan.patience(request, now))
         if isinstance(place, Lead):
             return (yield from _lead(plan, request, inner, place))
         if place is not None:
             return plan.hit(request, place, tier="flight")
+        now = yield from Now()
     return (yield from inner(request))
 
 
