@@ -23,9 +23,13 @@ _ALONE = {
 
 
 def is_half(line: Json) -> bool:
-    return (
-        "custom_id" in line and any(name in line for name in (*_ASKED, *_ANSWERED)) and "request" not in line
-    )
+    if "custom_id" not in line or "request" in line or "messages" in line:
+        return False
+    return _has(line, _ASKED) != _has(line, _ANSWERED)
+
+
+def _has(line: Json, names: tuple[str, ...]) -> bool:
+    return any(name in line for name in names)
 
 
 class Halves:
@@ -36,7 +40,7 @@ class Halves:
 
     def join(self, item: Item) -> Item | None:
         """The call as an interchange line, or None as long as its other half is missing."""
-        name, asks = str(item.value["custom_id"]), any(key in item.value for key in _ASKED)
+        name, asks = str(item.value["custom_id"]), _has(item.value, _ASKED)
         others = self._waiting.get((name, not asks))
         if not others:
             self._waiting.setdefault((name, asks), deque()).append(item)

@@ -42,7 +42,8 @@ _ASKS = frozenset({"messages", "input", "prompt"})
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One line. `said` is the answer, or the message in it, or None; all else is as the line has it."""
+    """One line. `said` is the answer, or the message in it, or None; `flat` says that the line itself is the request.
+    All else is as the line has it."""
 
     body: Json
     said: Any
@@ -59,6 +60,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     cost: Any
     tier: str
     hit: bool
+    flat: bool
 
 
 def entry_of(line: Json) -> Entry:
@@ -79,6 +81,7 @@ def entry_of(line: Json) -> Entry:
         ended=_first(line, _ENDED),
         usage=line.get("usage"),
         cost=line.get("cost"),
+        flat=_is_flat(line),
         hit=line.get("cache_hit") is True,
         tier="" if _is_flat(line) else text(line.get("service_tier")),
     )

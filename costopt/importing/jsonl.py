@@ -34,6 +34,7 @@ from costopt.wire.loose import encode, items, record, text
 
 NO_TIME = "no timestamp: add `created`, or give the calls times with --start"
 NO_REQUEST = "no request in it: neither `request` nor `model` and `messages`"
+TRANSCRIPT = "no response beside `messages`, which end with an answer: is it a transcript? (see --list)"
 NO_API = "neither endpoint nor request tells which API it is: add `api`"
 
 
@@ -61,6 +62,8 @@ class _Reader:
         entry = entry_of(item.value)
         if not entry.body:
             return _unusable(item, NO_REQUEST)
+        if entry.said is None and entry.flat and _ends_with_an_answer(entry.body):
+            return _unusable(item, TRANSCRIPT)
         api = shapes.api_of(entry.api, entry.url, entry.body, record(entry.said) or None)
         if api is None:
             return _unusable(item, NO_API)
@@ -114,6 +117,11 @@ class _Reader:
 
 def _unusable(item: Item, why: str) -> Unusable:
     return Unusable(item.path, item.number, why)
+
+
+def _ends_with_an_answer(body: Json) -> bool:
+    last = items(body.get("messages"))[-1:]
+    return bool(last) and record(last[0]).get("role") == "assistant"
 
 
 def _digest(value: Json) -> bytes:

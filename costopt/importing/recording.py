@@ -89,20 +89,23 @@ class Recorder:
 
     def _named(self, call: Imported) -> tuple[str, str]:
         """Provider and model as the price map knows them, where it does."""
-        model = call.model
-        if self._options.model and (not model or self._book.find(model, call.provider) is None):
+        model, provider = call.model, call.provider
+        if self._options.model and not self._has_price(model, provider):
             model = self._options.model
+            provider = provider if self._has_price(model, provider) else ""
         if not model:
             raise Unfit("the call names no model: give one with --model")
         prefix, _, rest = model.partition("/")
-        if rest and prefix == call.provider:
+        if rest and prefix == provider:
             return prefix, rest
-        if call.provider:
-            return call.provider, model
-        return self._provider(call, model, prefix, rest)
+        return (provider, model) if provider else self._provider(call, model, prefix, rest)
+
+    def _has_price(self, model: str, provider: str) -> bool:
+        return bool(model) and self._book.find(model, provider) is not None
 
     def _provider(self, call: Imported, model: str, prefix: str, rest: str) -> tuple[str, str]:
-        if host := urlsplit(call.endpoint).hostname:
+        host = _host(call.endpoint)
+        if host:
             return provider_of(host, call.api), model
         row = self._book.find(model)
         if rest and prefix in ({row.provider} if row else self._prefixes):
@@ -134,6 +137,8 @@ class Recorder:
         return "error" if failed else "ok", replace(reply, finish=finish, usage=usage, raw_usage=raw)
 
     def _priced(self, call: Imported, request: Request, reply: Reply) -> Reply:
+        if call.answer is None and call.usage is None:
+            request.note("import", "the log has no answer: its output is in no count")
         priced = self._plan.priced(request, reply)
         if reply.usage is None and priced.receipt:
             usage = self._split(request, priced.receipt.usage)
@@ -179,6 +184,13 @@ def _key(request: Request) -> str:
     try:
         return keys.key(request)
     except (ValueError, OverflowError):
+        return ""
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
         return ""
 
 

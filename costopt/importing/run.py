@@ -70,7 +70,8 @@ def load(
     """Import logs into the ledger in the folder `ledger`; each call once, however often it is imported.
 
     `paths` are files (.gz and .zst too), folders or "-". Nothing that looks like a call is left out without an entry
-    in `Summary.unusable`. With `content="hashed"` no text of prompts and answers is kept. Raises CannotImport (unknown format, missing file) and LedgerError.
+    in `Summary.unusable`. With `content="hashed"` no text of prompts and answers is kept. Raises CannotImport
+    (unknown format, missing file) and LedgerError.
     """
     if format not in FORMATS:
         raise CannotImport(_unknown(format))
@@ -143,13 +144,14 @@ class _Run:
 
     def _recorded(self, calls: Sequence[tuple[Imported, _Place]]) -> Iterator[tuple[Record, _Place]]:
         for call, place in calls:
+            name = record_id(self._summary.format, call)
             try:
-                yield self._recorder.record(call, record_id(self._summary.format, call)), place
-            except Unfit as why:
-                self._lose(place, str(why))
+                yield self._recorder.record(call, name), place
             except (ValueError, TypeError, OverflowError, RecursionError) as error:
                 # why: a log holds anything, and one odd call must not end the import of all others
-                self._lose(place, f"cannot be recorded ({type(error).__name__})")
+                self._store.forget(name)
+                odd = f"cannot be recorded ({type(error).__name__})"
+                self._lose(place, str(error) if isinstance(error, Unfit) else odd)
 
     def _lose(self, place: _Place, why: str) -> None:
         self._summary.unusable.append(Unusable(place.path, place.line, why))

@@ -38,6 +38,10 @@ class Store:
         """Whether the call with this id was never met before, whatever time it had; it has been, from now on."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (call[TIME_DIGITS:],)).rowcount > 0
 
+    def forget(self, call: str) -> None:
+        """Take back what `is_new` remembered, for a call that turned out to be none."""
+        self._db.execute("DELETE FROM seen WHERE tail = ?", (call[TIME_DIGITS:],))
+
     def write(self, records: Sequence[Record]) -> list[Record]:
         """Adds calls and gives back those that could not be stored. Raises LedgerError."""
         try:

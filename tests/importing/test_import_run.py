@@ -15,6 +15,8 @@ from import_material import START_NS, answer, body, facts, imported, line, whys,
 from costopt.errors import CannotImport, LedgerError
 from costopt.importing import load
 from costopt.importing.formats import FORMATS, format_named
+from costopt.importing.store import Store
+from costopt.types import Receipt, Record, Request, Usage
 from costopt.world import archive
 from costopt.world.ledger import Reader
 
@@ -267,6 +269,18 @@ def test_a_value_no_ledger_can_hold_costs_only_its_own_call(tmp_path: Path) -> N
     )
     assert (done.new, done.calls) == (2, 2)
     assert [line for line, _ in whys(done)] == [3]
+
+
+def test_the_store_gives_back_what_it_cannot_hold(tmp_path: Path) -> None:
+    def made(name: str, tokens: int) -> Record:
+        call = Request(name, "chat", "gpt-4o", body(), "", notes=[])
+        return Record(call, None, "ok", 1, 1, "gpt-4o", Receipt("gpt-4o", Usage(input=tokens), None))
+
+    store = Store(tmp_path / "ledger")
+    good, huge = made("a" * 32, 5), made("b" * 32, 2**80)
+    assert store.write([good, huge]) == [huge]
+    store.close()
+    assert [fact.id for fact in facts(tmp_path)] == ["a" * 32]
 
 
 @pytest.mark.parametrize("name", FORMATS)

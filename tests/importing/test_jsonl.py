@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_material import START, START_NS, answer, answers, bodies, body, facts, imported, line, whys
 
+from costopt.importing import Imported, Line, Options, Unusable, jsonl
+from costopt.importing.recording import Recorder, record_id
 from costopt.importing.times import moment
+from costopt.world import pricemap
+from costopt.world.tokenizers import counter
 
 
 def test_a_line_becomes_the_call_it_is(tmp_path: Path) -> None:
@@ -267,6 +271,16 @@ def test_halves_of_a_batch_that_stay_alone_are_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_whole_call_may_have_a_custom_id(tmp_path: Path) -> None:
+    whole = {"custom_id": "r", "body": body(), "response": {"body": answer()}, "timestamp": START}
+    assert (
+        imported(
+            tmp_path, [whole, {**body(), "custom_id": "r", "response": answer(), "timestamp": START}]
+        ).new
+        == 2
+    )
+
+
 def test_an_expired_batch_line_is_a_failed_call(tmp_path: Path) -> None:
     asked = {"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions", "body": body()}
     expired = {
@@ -319,6 +333,82 @@ def test_an_anthropic_batch(tmp_path: Path) -> None:
     imported(tmp_path, halves, start=START_NS)
     (fact,) = facts(tmp_path)
     assert (fact.api, fact.provider, fact.cost) == ("messages", "anthropic", 1_500_000)
+
+
+def test_a_transcript_is_told_apart(tmp_path: Path) -> None:
+    talk = [*body()["messages"], {"role": "assistant", "content": "4"}]
+    done = imported(tmp_path, [{"model": "gpt-4o", "messages": talk, "timestamp": START}])
+    assert "is it a transcript?" in done.unusable[0].why
+
+
+def test_a_call_without_an_answer_has_its_prompt_counted(tmp_path: Path) -> None:
+    done = imported(tmp_path, [line(response=None)])
+    (fact,) = facts(tmp_path)
+    assert (done.counted, fact.outcome, fact.usage.input > 5, fact.usage.output) == (1, "ok", True, 0)  # type: ignore[union-attr]
+    assert "the log has no answer: its output is in no count" in [note.what for note in fact.decisions]
+
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4))
+NAMES = st.sampled_from(
+    [
+        "request",
+        "response",
+        "body",
+        "messages",
+        "input",
+        "output",
+        "prompt",
+        "model",
+        "timestamp",
+        "created",
+        "id",
+        "tags",
+        "status",
+        "error",
+        "usage",
+        "url",
+        "api",
+        "headers",
+        "role",
+        "content",
+        "choices",
+        "message",
+        "custom_id",
+        "params",
+        "result",
+        "data",
+        "provider",
+        "cost",
+        "tools",
+        "system",
+        "type",
+    ]
+)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5)
+)
+LINES = st.dictionaries(NAMES, JSON, max_size=8)
+NEARLY = st.builds(lambda more: {**line(), **more}, LINES)
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Recorder:
+    return Recorder(Options(model="gpt-4o"), pricemap.load(), counter())
+
+
+@settings(max_examples=60, deadline=None)
+@given(lines=st.lists(st.one_of(LINES, NEARLY), max_size=6))
+def test_every_line_is_a_call_or_unusable_whatever_it_holds(recorder: Recorder, lines: list[Any]) -> None:
+    log = [Line("log", number, json.dumps(each).encode()) for number, each in enumerate(lines, 1)]
+    found = list(jsonl.read(log, Options()))
+    halves = sum("custom_id" in each for each in lines)
+    assert len(lines) - halves <= len(found) <= len(lines)
+    assert {type(each) for each in found} <= {Imported, Unusable}
+    for call in found:
+        if isinstance(call, Imported):
+            record = recorder.record(call, record_id("jsonl", call))
+            assert record.receipt is None or record.receipt.usage.prompt >= 0
+            assert len(record.request.id) == 32
 
 
 @given(st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1)))
