@@ -129,3 +129,9 @@ class Policy(Struct, frozen=True):
     prices: dict[str, Price] = {}
     strict: bool = False
     source: str = ""
+
+    @property
+    def disk(self) -> int:
+        """Bytes of the disk cache. None are kept where the ledger keeps no text: answers are text."""
+        hashed = self.ledger is not None and self.ledger.content == "hashed"
+        return 0 if self.cache is None or hashed else self.cache.disk

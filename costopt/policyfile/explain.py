@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
-from costopt.policy import Budget, Cache, Ledger, Limit, Policy, Route
+from costopt.policy import Budget, Ledger, Limit, Policy, Route
 from costopt.policyfile.units import say_count, say_duration, say_money, say_rate, say_size
 from costopt.types import Nano
 
@@ -18,7 +18,7 @@ def explain(policy: Policy, prices: Prices | None = None) -> list[str]:
     """What the policy will do, in the order a call meets it."""
     lines = [
         *_ledger(policy.ledger),
-        *_cache(policy.cache),
+        *_cache(policy),
         *_models(policy, prices),
         *_route(policy.route),
         *_trim(policy),
@@ -55,11 +55,12 @@ def _ledger(ledger: Ledger | None) -> Iterator[str]:
         yield f"Compress calls older than {age} when `costopt archive run` runs."
 
 
-def _cache(cache: Cache | None) -> Iterator[str]:
+def _cache(policy: Policy) -> Iterator[str]:
+    cache = policy.cache
     if cache is None:
         return
     where = [f"{say_size(cache.memory)} of memory"] * bool(cache.memory)
-    where += [f"{say_size(cache.disk)} of disk"] * bool(cache.disk)
+    where += [f"{say_size(policy.disk)} of disk"] * bool(policy.disk)
     if where:
         room, ttl = " and ".join(where), say_duration(cache.ttl)
         yield f"Answer an exactly repeated call from up to {room}, for {ttl} after it was first answered."
@@ -69,6 +70,8 @@ def _cache(cache: Cache | None) -> Iterator[str]:
         else ("Store only answers asked for with temperature 0.")
     )
     yield "Share answers " + ("between all tenants." if cache.scope == "shared" else "within a tenant only.")
+    if cache.disk and not policy.disk:
+        yield "Keep no answers on disk: the ledger's content is hashed, and answers are text."
     if cache.tool_calls:
         yield "Store answers that call tools too."
     if cache.share:

@@ -95,11 +95,10 @@ class World:
 
     @cached_property
     def disk(self) -> DiskCache | None:
-        rules = self.policy.cache
-        if rules is None or not rules.disk or self.folder is None:
+        if not self.policy.disk or self.folder is None:
             return None
         _make_private(self.folder)
-        return DiskCache(self.folder / "cache", rules.disk)
+        return DiskCache(self.folder / "cache", self.policy.disk)
 
     @cached_property
     def limiter(self) -> Limiter:

@@ -502,3 +502,11 @@ def test_a_ladder_in_the_wrong_order_is_pointed_out() -> None:
 def test_what_is_no_policy_at_all_is_refused() -> None:
     with pytest.raises(PolicyError, match="not int"):
         load(5)  # type: ignore[arg-type]
+
+
+def test_no_answer_is_kept_on_disk_where_no_text_may_be_kept() -> None:
+    text = "version: 1\ncache: {ttl: 1d, disk: 1GB}\nledger: {content: CONTENT}"
+    assert parse(text.replace("CONTENT", "full")).disk == 10**9
+    hashed = parse(text.replace("CONTENT", "hashed"))
+    assert hashed.disk == 0
+    assert any("no answers on disk" in line for line in explain(hashed))

@@ -81,7 +81,7 @@ class Recorded:
         self.prompts = prompts
         self.waited_ns = 0
         rules = policy.cache
-        self._cache = RecordedCache(rules.memory, rules.disk) if rules else RecordedCache(0, 0)
+        self._cache = RecordedCache(rules.memory, policy.disk) if rules else RecordedCache(0, 0)
         self._limiter = Limiter(clock)
         self._flight = Flight()
         self._gatherer = Gatherer(clock)
