@@ -20,42 +20,29 @@ _CALL = frozenset({"tool_call", "tool_use", "tool-call", "function_call"})
 _RESULT = frozenset({"tool_call_response", "tool_result", "tool-result", "function_call_output"})
 #: Roles by the names that frameworks give them, and the types of messages that have no role.
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant"}
-#: Parameters of a request that say nothing of who sent it.
-_SETTINGS = frozenset(
+#: Fields that only messages have, and those a message may have beside its content.
+_SURE = frozenset({"role", "parts", "tool_calls"})
+_ASIDE = frozenset(
     {
         *(
-            "temperature",
-            "top_p",
-            "top_k",
-            "max_tokens",
-            "max_completion_tokens",
-            "max_output_tokens",
-            "n",
-            "seed",
+            "content",
+            "type",
+            "name",
+            "id",
+            "refusal",
+            "audio",
+            "annotations",
+            "function_call",
+            "reasoning_content",
         ),
         *(
-            "stop",
-            "frequency_penalty",
-            "presence_penalty",
-            "reasoning_effort",
-            "reasoning",
-            "thinking",
-            "verbosity",
-        ),
-        *("tools", "tool_choice", "parallel_tool_calls", "response_format", "functions", "function_call"),
-        *(
-            "logprobs",
-            "top_logprobs",
-            "logit_bias",
-            "service_tier",
-            "modalities",
-            "prompt_cache_key",
-            "prediction",
+            "additional_kwargs",
+            "response_metadata",
+            "usage_metadata",
+            "provider_specific_fields",
+            "finish_reason",
         ),
     }
-)
-_NOTHING = frozenset(
-    {"", "none", "null", "undefined", "nan", "inf", "infinity", "-1", "notgiven", "not_given"}
 )
 _ID = ("id", "tool_use_id", "toolCallId", "tool_call_id", "call_id")
 
@@ -72,31 +59,62 @@ def parsed(value: Any) -> Any:
 
 def messages(said: Any) -> list[Json]:
     """A conversation: a list of messages, one message, or only the text of a user."""
-    said = parsed(said)
-    if isinstance(said, list):
-        return [message for each in items(said) for message in _messages(each, "user")]
-    return list(_messages(said, "user")) if said not in (None, "") else []
+    return _spoken(said, "user")
 
 
 def replies(said: Any) -> list[Json]:
     """What the model said, one message per choice: a list of messages, one message, or only its text."""
-    said = parsed(said)
-    listed: list[Any] = items(said) if isinstance(said, list) and _are_messages(said) else [said]
-    return [
-        message for each in listed if each not in (None, "", []) for message in _messages(each, "assistant")
-    ]
+    return _spoken(said, "assistant")
 
 
-def _are_messages(said: Any) -> bool:
-    return all("role" in each or "message" in each or "parts" in each for each in map(record, items(said)))
+def _spoken(said: Any, role: str) -> list[Json]:
+    opened = parsed(said)
+    if said in (None, "", []):
+        return []
+    if _is_message(opened):
+        return list(_messages(record(opened), role))
+    listed = items(opened)
+    if (
+        listed
+        and all(isinstance(each, str) or _is_message(each) for each in listed)
+        and not _are_items(listed)
+    ):
+        return [message for each in listed for message in _spoken_in_list(each, role)]
+    if listed and all(_kind(record(each)) for each in listed):
+        return list(_from_parts({}, role, [part for each in listed for part in _opened(each)]))
+    return [{"role": role, "content": said if isinstance(said, str) else encode(said).decode()}]
 
 
-def _messages(raw: Any, role: str) -> Iterator[Json]:
-    message = record(raw)
-    if not message:
-        yield from _bare(raw, role)
-        return
-    if text(message.get("type")) in _CALL | _RESULT | _THOUGHT and "role" not in message:
+def _kind(part: Json) -> str:
+    return text(part.get("type"))
+
+
+def _is_message(value: Any) -> bool:
+    """JSON that a model wrote may have any field: so a content alone makes no message where there is more."""
+    message = record(value)
+    if _kind(message) in _CALL | _RESULT | _THOUGHT or not _SURE.isdisjoint(message):
+        return True
+    if isinstance(message.get("message"), dict):
+        return True
+    return "content" in message and message.keys() <= _ASIDE
+
+
+def _are_items(listed: list[Any]) -> bool:
+    """Whether these are the items of one response, which together are one message."""
+    return any(_kind(record(each)) in _CALL | _THOUGHT for each in listed) and all(
+        record(each).get("role") in (None, "assistant") for each in listed
+    )
+
+
+def _spoken_in_list(each: Any, role: str) -> Iterator[Json]:
+    if isinstance(each, str):
+        yield {"role": role, "content": each}
+    else:
+        yield from _messages(record(each), role)
+
+
+def _messages(message: Json, role: str) -> Iterator[Json]:
+    if _kind(message) in _CALL | _RESULT | _THOUGHT and "role" not in message:
         yield from _from_parts({}, "assistant", [message])
         return
     message = record(message.get("message")) or message
@@ -111,14 +129,6 @@ def _messages(raw: Any, role: str) -> Iterator[Json]:
         yield from _from_parts(message, role, items(parts) if isinstance(parts, list) else [parts])
 
 
-def _bare(raw: Any, role: str) -> Iterator[Json]:
-    """Messages of which only the content is left: text, blocks, the items of a response, or some JSON."""
-    if isinstance(raw, list) and records(raw):
-        yield from _from_parts({}, role, [part for each in items(raw) for part in _opened(each)])
-    else:
-        yield {"role": role, "content": raw if isinstance(raw, str) else encode(raw).decode()}
-
-
 def _opened(part: Any) -> list[Any]:
     item = record(part)
     return items(item.get("content")) if item.get("type") == "message" else [part]
@@ -129,7 +139,7 @@ def _is_foreign(message: Json, parts: Any) -> bool:
         return True
     if "content" not in message and "tool_calls" not in message and "function_call" not in message:
         return True
-    kinds = {part.get("type") for part in records(parts)}
+    kinds = {_kind(part) for part in records(parts)}
     return bool(kinds & (_CALL | _RESULT | _THOUGHT)) or _has_flat_calls(message)
 
 
@@ -143,7 +153,7 @@ def _from_parts(message: Json, role: str, parts: Sequence[Any]) -> Iterator[Json
     calls = [_call(call) for call in records(message.get("tool_calls"))]
     thoughts: list[str] = []
     for part in parts:
-        kind = text(record(part).get("type"))
+        kind = _kind(record(part))
         if kind in _RESULT:
             yield _result(record(part))
         elif kind in _CALL:
@@ -180,7 +190,7 @@ def _said(part: Json) -> str:
 
 def _part(raw: Any) -> Json:
     part = record(raw)
-    kind = text(part.get("type"))
+    kind = _kind(part)
     if not part:
         return {"type": "text", "text": raw if isinstance(raw, str) else encode(raw).decode()}
     if kind in _TEXT or (not kind and _said(part)):
@@ -220,58 +230,13 @@ def _result(part: Json) -> Json:
 def _plain(said: Any) -> str:
     """Text blocks as their text, anything else as JSON."""
     blocks = items(said)
-    if blocks and all(text(record(block).get("type")) in _TEXT for block in blocks):
+    if blocks and all(_kind(record(block)) in _TEXT for block in blocks):
         return "\n".join(_said(record(block)) for block in blocks)
     return encode(said).decode()
 
 
 def _id(part: Json) -> str:
     return next((value.strip() for key in _ID if (value := text(part.get(key)))), "")
-
-
-def settings(raw: Any) -> Json:
-    """The parameters in `raw` that shape an answer; some tools write numbers as text, and all there is as "None"."""
-    named = record(parsed(raw)).items()
-    return {key: _plain_value(value) for key, value in named if key in _SETTINGS and _is_set(value)}
-
-
-def _is_set(value: Any) -> bool:
-    return value is not None and str(value).strip().lower() not in _NOTHING
-
-
-def _plain_value(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        number = float(value)
-    except ValueError:
-        return parsed(value)
-    return int(number) if number.is_integer() else number
-
-
-def tools(raw: Any) -> list[Any]:
-    """Tool definitions; those in other shapes are put into OpenAI's, which also needs no more than name and schema."""
-    found = parsed(raw)
-    if isinstance(found, dict) and "type" not in found:
-        return [_tool({"name": name, **record(parsed(each))}) for name, each in record(found).items()]
-    listed: list[Any] = items(found) if isinstance(found, list) else [found]
-    return [_tool(parsed(tool)) for tool in listed if tool]
-
-
-def _tool(raw: Any) -> Any:
-    tool = record(raw)
-    schema = next((tool[key] for key in ("parameters", "input_schema", "inputSchema") if key in tool), None)
-    if (
-        record(tool.get("function"))
-        or not tool.get("name")
-        or tool.get("type") not in (None, "function", "custom")
-    ):
-        return raw
-    function = {"name": tool["name"], "description": tool.get("description"), "parameters": parsed(schema)}
-    return {
-        "type": "function",
-        "function": {key: value for key, value in function.items() if value is not None},
-    }
 
 
 def completion(

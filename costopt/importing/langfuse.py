@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from costopt.importing import chatform, langfuse_usage
+from costopt.importing import chatform, chatsettings, langfuse_usage
 from costopt.importing.labels import failure, labelled, provider
 from costopt.importing.langfuse_rows import rows
 from costopt.importing.nesting import Nest, Node
@@ -125,14 +125,14 @@ def _embedded(row: Json, model: str) -> Json:
 def _body(row: Json, model: str) -> Json:
     said = chatform.parsed(row.get("input"))
     asked = record(said)
-    body: Json = {"model": model, **chatform.settings(row.get("modelparameters"))}
+    body: Json = {"model": model, **chatsettings.settings(row.get("modelparameters"))}
     spoken = next((asked[key] for key in ("messages", "input", "contents") if asked.get(key)), None)
     if spoken is not None:
-        body |= chatform.settings(asked)
+        body |= chatsettings.settings(asked)
         said = [*_system(asked), *chatform.messages(spoken)]
     said, schemas = _without_schemas(chatform.messages(said))
     tools = body.get("tools") or schemas or row.get("tooldefinitions")
-    return {**body, **({"tools": chatform.tools(tools)} if tools else {}), "messages": said}
+    return {**body, **({"tools": chatsettings.tools(tools)} if tools else {}), "messages": said}
 
 
 def _system(asked: Json) -> list[Json]:

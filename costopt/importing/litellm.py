@@ -19,7 +19,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from costopt.importing import chatform, counts, shapes
+from costopt.importing import chatform, chatsettings, counts, shapes
 from costopt.importing.labels import failure, labelled
 from costopt.importing.messageform import anthropic
 from costopt.importing.reading import Item, documents
@@ -161,7 +161,7 @@ def _contents(logged: Any) -> list[Any]:
 
 
 def _chat_tools(body: Json) -> Json:
-    return {**body, "tools": chatform.tools(body["tools"])} if body.get("tools") else body
+    return {**body, "tools": chatsettings.tools(body["tools"])} if body.get("tools") else body
 
 
 def _with_system(logged: Any) -> Json:

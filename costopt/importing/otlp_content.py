@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from costopt.importing import chatform
+from costopt.importing import chatform, chatsettings
 from costopt.importing.otlp_spans import Span, nested
 from costopt.types import Json
 from costopt.wire.loose import items, record, records, text
@@ -37,7 +37,7 @@ _SAID = ("gen_ai.completion", "ai.response.text", "traceloop.entity.output")
 
 def settings(span: Span) -> Json:
     """The parameters of the request in OpenAI's names."""
-    given = chatform.settings(span.attributes.get("llm.invocation_parameters"))
+    given = chatsettings.settings(span.attributes.get("llm.invocation_parameters"))
     for theirs, ours in _PARAMETERS.items():
         if (value := span.attributes.get(f"gen_ai.request.{theirs}")) is not None:
             given[ours] = value
@@ -50,7 +50,7 @@ def tools(span: Span) -> list[Any]:
         told = [record(tool).get("tool", tool) for tool in items(nested(span.attributes, "llm.tools"))]
         told = [record(tool).get("json_schema", tool) for tool in told]
     told = told or nested(span.attributes, "llm.request.functions") or nested(span.attributes, "gen_ai.tool")
-    return chatform.tools(told) if isinstance(told, list | str) else []
+    return chatsettings.tools(told) if isinstance(told, list | str) else []
 
 
 def asked(span: Span) -> list[Json]:
