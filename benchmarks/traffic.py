@@ -24,24 +24,10 @@ STEPS = 8
 START = 1_760_000_000 * SECOND
 MONTH = 30 * 86_400 * SECOND
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1")
-WORDS = [
-    "order",
-    "refund",
-    "status",
-    "ticket",
-    "customer",
-    "please",
-    "check",
-    "the",
-    "address",
-    "of",
-    "parcel",
-    "and",
-    "price",
-    "when",
-    "not",
-    "found",
-]
+WORDS = (
+    "order", "refund", "status", "ticket", "customer", "please", "check", "the",
+    "address", "of", "parcel", "and", "price", "when", "not", "found",
+)  # fmt: skip
 TOOLS = [
     {
         "type": "function",
