@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from fnmatch import fnmatch
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -19,6 +20,7 @@ from costopt.importing.words import Line, Unusable
 
 STDIN = "-"
 _PACKED = (".gz", ".zst")
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _DAMAGE = (EOFError, OSError, zlib.error, zstandard.ZstdError)
 
 
@@ -52,9 +54,9 @@ class Sources:
     def _lines(self, file: Path | None) -> Iterator[Line]:
         name = str(file) if file else "stdin"
         self.place = (name, 0)
-        with file.open("rb") if file else nullcontext(sys.stdin.buffer) as raw:
+        with file.open("rb") if file else nullcontext(cast(BufferedReader, sys.stdin.buffer)) as raw:
             self._open = raw
-            for number, data in enumerate(_unpacked(raw, name), 1):
+            for number, data in enumerate(_unpacked(raw), 1):
                 self.lines += 1
                 self.place = (name, number)
                 yield Line(name, number, data.rstrip(b"\r\n"))
@@ -99,12 +101,12 @@ def _check_readable(path: Path) -> None:
         raise CannotImport(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _unpacked(raw: IO[bytes], name: str) -> IO[bytes]:
-    if name.endswith(".gz"):
+def _unpacked(raw: BufferedReader) -> IO[bytes]:
+    """What `raw` holds; packed files show by their first bytes, whatever their name."""
+    begins = raw.peek(4)
+    if begins.startswith(_GZIP):
         return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
-    if name.endswith(".zst"):
-        return io.BufferedReader(_Zstd(raw), 1 << 16)
-    return raw
+    return BufferedReader(_Zstd(raw), 1 << 16) if begins.startswith(_ZSTD) else raw
 
 
 class _Zstd(io.RawIOBase):

@@ -19,8 +19,8 @@ TIMELESS = ("time", "synthetic")
 
 
 class Line(NamedTuple):
-    """One line of a log, as it stands there, without its line break. `number` counts from 1 in each file; a path
-    ending in .gz or .zst has been decompressed."""
+    """One line of a log, as it stands there, without its line break. `number` counts from 1 in each file; what was
+    packed (gzip, zstd) has been unpacked."""
 
     path: str
     number: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -119,8 +120,10 @@ def test_transcripts_with_tools_model_and_times(
 def test_standard_input(
     ledger: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(json.dumps(CALL).encode())))
-    assert "1 new call" in said(capsys, "import", "jsonl", "-", "--ledger", ledger)
+    for number, pack in enumerate((bytes, gzip.compress)):
+        piped = io.BufferedReader(io.BytesIO(pack(json.dumps({**CALL, "id": f"call {number}"}).encode())))
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=piped))
+        assert "1 new call" in said(capsys, "import", "jsonl", "-", "--ledger", ledger)
 
 
 def test_the_list_of_formats(capsys: pytest.CaptureFixture[str]) -> None:
