@@ -2,8 +2,8 @@
 
 An SDK's span stands inside the span of the framework that called the SDK, and both have the same usage. So a span that
 is a model call and has another one below it is not counted, the innermost is; unless a tool or an agent stands between
-them, which made a call of its own. Two spans side by side with the same answer id, tokens and overlapping times
-are one call.
+them, which made a call of its own. What only the outer one has (often the tokens of a stream) is taken from there. Two
+spans side by side with the same answer id, tokens and overlapping times are one call.
 
 Spans come in any order, children mostly first. Whole traces are held, in all at most `most` spans and `weight` bytes of
 requests; beyond that the oldest trace is let go, and of it only the ids that later spans may refer to are kept.
@@ -11,9 +11,11 @@ requests; beyond that the oldest trace is let go, and of it only the ids that la
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from costopt.importing import counts
 from costopt.importing.words import Found, Imported
@@ -76,10 +78,9 @@ class Nest:
         spans = self._traces.pop(trace)
         for node in spans.values():
             self._count(node, -1)
-        calls = [node for node in spans.values() if node.call]
-        above = {outer for node in calls for outer in _above(node, spans)}
-        found = _distinct([node for node in calls if node.id not in above] or calls)
-        self._above.update(hash((trace, outer)) for outer in above)
+        above = {node.id: list(_above(node, spans)) for node in spans.values() if node.call}
+        found = _distinct(_innermost(spans, above))
+        self._above.update(hash((trace, outer)) for outers in above.values() for outer in outers)
         self._counted.update(hash((trace, node.id)) for node in found)
         yield from map(_found, found)
 
@@ -103,16 +104,46 @@ def _above(node: Node, spans: dict[str, Node]) -> Iterator[str]:
         node = around
 
 
+def _innermost(spans: dict[str, Node], above: dict[str, list[str]]) -> list[Node]:
+    """The calls with no other inside, told of by what is around them where that holds no other call."""
+    outer = {name for names in above.values() for name in names}
+    inner = [name for name in above if name not in outer] or list(above)
+    shared = Counter(around for name in inner for around in above[name])
+    found: list[Node] = []
+    for name in inner:
+        node = spans[name]
+        for around in above[name]:
+            if around in above and shared[around] == 1:
+                node = _completed(node, spans[around])
+        found.append(node)
+    return found
+
+
+def _completed(node: Node, other: Node) -> Node:
+    """`node` with what only `other` has of their call: tokens, request, answer."""
+    call, more = node.call, other.call
+    assert call is not None and more is not None
+    if not call.usage and more.usage:
+        call = replace(call, usage=more.usage, raw_usage=more.raw_usage)
+    if call.api == more.api and call.partial and not more.partial:
+        call = replace(call, body=more.body, partial=False)
+    if call.api == more.api and call.answer is None and not call.error:
+        call = replace(call, answer=more.answer)
+    return replace(node, call=call)
+
+
 def _distinct(nodes: list[Node]) -> list[Node]:
-    """Without those that tell of the same answer as another one; of such, the one that counted tokens or, of equals,
-    began last stays."""
+    """Those that tell of the same answer as one; the one that counted tokens or, of equals, began last stays."""
     kept: list[Node] = []
-    by_answer: dict[str, list[Node]] = {}
+    by_answer: dict[str, list[int]] = {}
     for node in sorted(nodes, key=_worth, reverse=True):
         same = by_answer.setdefault(node.answer, []) if node.answer else []
-        if not any(_is_same(node, other) for other in same):
-            same.append(node)
+        twin = next((at for at in same if _is_same(node, kept[at])), None)
+        if twin is None:
+            same.append(len(kept))
             kept.append(node)
+        else:
+            kept[twin] = _completed(kept[twin], node)
     return sorted(kept, key=_worth_at)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from costopt.importing.nesting import Nest, Node
 from costopt.importing.words import Imported, Unusable
+from costopt.types import Json, Usage
 
 
 def _call(name: str, at: int = 1) -> Imported:
@@ -72,3 +73,27 @@ def test_a_call_in_which_nothing_can_be_counted_is_told_but_not_if_another_span_
     (found,) = nest.rest()
     assert isinstance(found, Unusable) and (found.path, found.line) == ("log", 7)
     assert _ids([Node("t", "a", "", empty), Node("t", "b", "a", _call("b"))]) == ["b"]
+
+
+def test_what_only_the_outer_span_has_goes_to_the_inner_one_that_counts() -> None:
+    asked: Json = {"messages": [{"role": "user", "content": "hi"}]}
+    outer = Imported(id="o", at=1, api="chat", model="m", body=asked, usage=Usage(input=3), answer={"a": 1})
+    inner = Imported(id="i", at=2, api="chat", model="m", body={}, partial=True)
+    nest = Nest()
+    for node in (Node("t", "o", "", outer), Node("t", "i", "o", inner)):
+        assert not list(nest.add(node))
+    (call,) = nest.rest()
+    assert isinstance(call, Imported) and call.id == "i"
+    assert (call.usage, call.body, call.answer, call.partial) == (Usage(input=3), asked, {"a": 1}, False)
+
+
+def test_tokens_of_a_span_around_two_calls_go_to_neither() -> None:
+    outer = Imported(id="o", at=1, api="chat", model="m", body={}, usage=Usage(input=9))
+    nest = Nest()
+    for node in (
+        Node("t", "o", "", outer),
+        Node("t", "a", "o", _call("a")),
+        Node("t", "b", "o", _call("b")),
+    ):
+        assert not list(nest.add(node))
+    assert [call.usage for call in nest.rest() if isinstance(call, Imported)] == [None, None]
