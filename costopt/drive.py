@@ -15,17 +15,16 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Seque
 from concurrent import futures
 from concurrent.futures import Executor, Future
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from weakref import finalize
 
 from msgspec import Struct
 
-from costopt.effects import Call, Effect, Flow, Gather, Join, Work
+from costopt.effects import Call, Effect, Flow, Gather, Join, Perform, Work
 from costopt.errors import Interrupted, UpstreamError
 from costopt.types import Reply, Request
 
 T = TypeVar("T")
-Perform: TypeAlias = Callable[[Effect[Any]], Any]
 #: Answers that are not there yet.
 _LATER = (Work, Future)
 

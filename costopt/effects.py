@@ -28,6 +28,7 @@ class Effect(Struct, Generic[R], frozen=True):
 
 
 Flow: TypeAlias = Generator[Effect[Any], Any, T]
+Perform: TypeAlias = Callable[[Effect[Any]], Any]
 
 
 class Work(Struct, Generic[R], frozen=True):

@@ -14,7 +14,6 @@ from costopt.edge.litellm_intake import Asked, Setting, asked, outgoing
 from costopt.edge.litellm_names import owned
 from costopt.edge.litellm_reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
 from costopt.edge.litellm_stream import AsyncChunks, Chunks, SyncChunks, Tap
-from costopt.effects import Call, Effect
 from costopt.types import Api, Reply, Request
 from costopt.world.upstream import failure_of
 
@@ -125,16 +124,14 @@ class _Run:
 class SyncRun(_Run):
     def go(self) -> Any:
         engine, request = self.edge.engine, self.call.request
-        result = run(engine.flow(request), self._perform)
+        result = run(engine.flow(request), engine.world.performing(self._called))
         if isinstance(result, Live):
             return self.live(SyncChunks, result, lambda tap: tap.objects(stream(result)))
         return self.replayed(SyncChunks, chunks_of, result) if request.stream else self.answer(result)
 
-    def _perform(self, effect: Effect[Any]) -> Any:
-        if type(effect) is not Call:
-            return self.edge.engine.world.perform(effect)
+    def _called(self, request: Request) -> Reply | Opened:
         try:
-            return self._ask(effect.request)
+            return self._ask(request)
         except Exception as error:
             raise failure_of(error) from error
 
@@ -152,15 +149,10 @@ class AsyncRun(_Run):
     async def go(self) -> Any:
         engine, request = self.edge.engine, self.call.request
         executor = engine.world.executor
-        result = await arun(engine.flow(request), self._perform, executor)
+        result = await arun(engine.flow(request), engine.world.performing(self._called), executor)
         if isinstance(result, Live):
             return self.live(AsyncChunks, result, lambda tap: tap.aobjects(astream(result, executor)))
         return self.replayed(AsyncChunks, achunks_of, result) if request.stream else self.answer(result)
-
-    def _perform(self, effect: Effect[Any]) -> Any:
-        if type(effect) is not Call:
-            return self.edge.engine.world.perform(effect)
-        return self._called(effect.request)
 
     async def _called(self, request: Request) -> Reply | Opened:
         try:

@@ -17,7 +17,7 @@ from costopt.edge import exchange
 from costopt.edge.exchange import Exchange
 from costopt.edge.intake import Address, Known
 from costopt.edge.refusal import as_sdk_error
-from costopt.effects import Call, Effect
+from costopt.effects import Perform
 from costopt.errors import Closed, Refused, UpstreamError
 from costopt.types import Reply, Request
 
@@ -53,12 +53,11 @@ class Edge(ABC):
         except Refused as refusal:
             raise as_sdk_error(refusal, address.api) from None
 
-    def _perform(self, at: Exchange, effect: Effect[Any]) -> Any:
-        if type(effect) is not Call:
-            return self.engine.world.perform(effect)
-        if at.foreign(effect.request):
-            return self.engine.world.complete(effect.request)
-        return self._call(at, effect.request)
+    def _perform(self, at: Exchange) -> Perform:
+        return self.engine.world.performing(partial(self._answered, at))
+
+    def _answered(self, at: Exchange, request: Request) -> Any:
+        return self.engine.world.complete(request) if at.foreign(request) else self._call(at, request)
 
     @abstractmethod
     def _call(self, at: Exchange, request: Request) -> Any: ...
@@ -75,7 +74,7 @@ class SyncEdge(Edge):
         if at is None:
             return self._transport(sent).handle_request(exchange.passed_on(self.library, sent))
         try:
-            result = run(self.engine.flow(at.request), partial(self._perform, at))
+            result = run(self.engine.flow(at.request), self._perform(at))
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
@@ -111,7 +110,7 @@ class AsyncEdge(Edge):
             return await self._transport(sent).handle_async_request(exchange.passed_on(self.library, sent))
         executor = self.engine.world.executor
         try:
-            result = await arun(self.engine.flow(at.request), partial(self._perform, at), executor)
+            result = await arun(self.engine.flow(at.request), self._perform(at), executor)
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:

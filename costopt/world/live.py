@@ -18,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from costopt import effects as ask
-from costopt.effects import Effect, Work
+from costopt.effects import Effect, Perform, Work
 from costopt.errors import BudgetUnavailable, Closed, LedgerError
 from costopt.policy import Policy
 from costopt.types import Entry, Reply, Request
@@ -70,9 +70,15 @@ class World:
             ask.Write: self._write,
         }
 
-    def perform(self, effect: Effect[Any]) -> Any:
-        """The answer to `effect`, or a `Work` or future that will hold it."""
-        return self._do[type(effect)](effect)
+    def performing(self, call: Callable[[Request], Any]) -> Perform:
+        """What performs the effects of one call: it answers each with the value, or with a `Work` or future that will
+        hold it. `call` asks the provider."""
+        do = self._do
+
+        def perform(effect: Effect[Any]) -> Any:
+            return call(effect.request) if type(effect) is ask.Call else do[type(effect)](effect)
+
+        return perform
 
     def complete(self, request: Request) -> Work[Reply]:
         """A call to another provider than the client's own, through litellm."""
