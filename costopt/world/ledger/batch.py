@@ -67,8 +67,8 @@ class Batch:
         fresh = self._fresh(records)
         answers = [self._taken_apart(record) for record in fresh]
         self._intern.settle()
-        (last,) = self._db.execute("SELECT coalesce(max(n), 0) FROM facts").fetchone()
-        calls = range(last + 1, last + 1 + len(fresh))
+        first = self._intern.last_call + 1
+        calls = range(first, first + len(fresh))
         tagsets = [self._intern.tagset(record.request.tags) for record in fresh]
         insert(self._db, _FACT, list(map(self._row, calls, fresh, tagsets, answers)))
         insert(self._db, _SAVING, list(chain.from_iterable(map(_savings, calls, fresh))))

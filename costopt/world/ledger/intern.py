@@ -22,6 +22,10 @@ Origin: TypeAlias = tuple[str, str, str, str, str, str, str, str]
 REMEMBERED = 16_384
 
 _USER = re.compile(r"//[^/@]*@")
+_BEGIN = (
+    "SELECT (SELECT value FROM meta WHERE key = 'epoch'), (SELECT coalesce(max(id), 0) FROM parts),"
+    " (SELECT coalesce(max(n), 0) FROM facts)"
+)
 _PART = "INSERT INTO parts(id, hash, size, codec, body)"
 _ORIGIN = (
     "INSERT INTO origins(api, provider, endpoint, asked, served, tenant, variant, revision)"
@@ -47,6 +51,9 @@ class Interner:
         self._withhold = withhold
         self._zstd = zstandard.ZstdCompressor(level=3)
         self._epoch = -1
+        self._last_part = 0
+        #: Number of the newest call in the file, as of `begin`.
+        self.last_call = 0
         self.forget()
 
     def forget(self) -> None:
@@ -60,7 +67,7 @@ class Interner:
 
     def begin(self) -> None:
         """Call first in each transaction: numbers may have been given anew since another process archived."""
-        (epoch,) = self._db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        epoch, self._last_part, self.last_call = self._db.execute(_BEGIN).fetchone()
         full = len(self.parts) + len(self._origins) + len(self._tagsets) + len(self.requests) > REMEMBERED
         if epoch != self._epoch or full:
             self.forget()
@@ -87,8 +94,9 @@ class Interner:
             self._add(new)
 
     def _add(self, new: Mapping[bytes, _Wanted]) -> None:
-        (last,) = self._db.execute("SELECT coalesce(max(id), 0) FROM parts").fetchone()
-        numbers = range(last + 1, last + 1 + len(new))
+        first = self._last_part + 1
+        self._last_part += len(new)
+        numbers = range(first, first + len(new))
         kept = self._kept(list(new.values()))
         rows = [
             (number, key, len(wanted.data), codec, body)
