@@ -8,6 +8,7 @@ import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
@@ -158,9 +159,8 @@ def _nothing(done: Summary) -> str:
 
 def _print(done: Summary) -> None:
     priced = f", {dollars(done.cost)}" if done.new > done.unpriced else ""
-    show.line(
-        f"{_count(done.new, 'new call')}{priced} from {_count(done.lines, 'line')} in {show.clean(done.ledger)}"
-    )
+    where = f"from {_count(done.lines, 'line')} in {show.clean(done.ledger)}"
+    show.line(f"{_count(done.new, 'new call')}{priced}{_days(done)} {where}")
     for number, what in _remarks(done):
         if number:
             show.line(f"  {number:,} {what}")
@@ -170,10 +170,16 @@ def _print(done: Summary) -> None:
         show.line(f"    ... and {len(done.unusable) - SHOWN:,} more; --json has all")
 
 
+def _days(done: Summary) -> str:
+    """The UTC days of the new calls."""
+    days = [f"{datetime.fromtimestamp(at / 1e9, UTC):%Y-%m-%d}" for at in (done.first, done.last) if at]
+    return f", {' to '.join(dict.fromkeys(days))}," if days else ""
+
+
 def _remarks(done: Summary) -> list[tuple[int, str]]:
     return [
         (done.known, "were there already, or twice in the log, and are counted once"),
-        (done.timeless, "have no time in the log and got one, in the log's order (tag time=synthetic)"),
+        (done.timeless, "have no time in the log: made up, in the log's order (tag time=synthetic)"),
         (done.counted, "have no token counts in the log: counted here, estimates"),
         (done.unpriced, "have no known price: they are in no sum of money"),
         (len(done.unusable), "could not be used:"),

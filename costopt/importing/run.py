@@ -31,6 +31,7 @@ class Summary(Struct, kw_only=True):
     Of `lines` read, `calls` were found: `new` ones are in the ledger now, `known` ones were there already (or twice in
     the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `counted` had no
     token counts in the log, `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others.
+    `first` and `last` are when the earliest and the latest of them began (ns).
     """
 
     format: str
@@ -44,6 +45,8 @@ class Summary(Struct, kw_only=True):
     timeless: int = 0
     unpriced: int = 0
     cost: Nano = 0
+    first: int | None = None
+    last: int | None = None
     unusable: list[Unusable] = []
 
     @property
@@ -159,6 +162,8 @@ class _Run:
     def _count(self, record: Record) -> None:
         summary, receipt = self._summary, record.receipt
         summary.new += 1
+        summary.first = min(summary.first or record.started, record.started)
+        summary.last = max(summary.last or 0, record.started)
         summary.timeless += record.request.tags.get(TIMELESS[0]) == TIMELESS[1]
         if receipt is None:
             return

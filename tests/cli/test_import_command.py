@@ -48,7 +48,7 @@ def said(capsys: pytest.CaptureFixture[str], *args: Any, code: int = 0) -> str:
 def test_it_says_what_it_did(log: Path, ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "import", "jsonl", log, "--ledger", ledger)
     assert out.splitlines() == [
-        f"2 new calls, $0.000700 from 3 lines in {ledger}",
+        f"2 new calls, $0.000700, 2026-11-01, from 3 lines in {ledger}",
         "  1 could not be used:",
         f"    {log}:3: no JSON",
     ]
@@ -110,7 +110,7 @@ def test_transcripts_with_tools_model_and_times(
         "--no-prompt-cache",
     )
     out = said(capsys, "import", "transcripts", log, "--ledger", ledger, *options)
-    assert "1 new call, $0.000062500" in out
+    assert "1 new call, $0.000062500, 2025-03-01, from 1 line" in out
     assert "1 have no time in the log" in out
     assert "1 have no token counts in the log" in out
     days = json.loads(said(capsys, "report", "--ledger", ledger, "--by", "day", "--json"))
