@@ -26,7 +26,7 @@ from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Api, Json, Usage
-from costopt.wire import urls
+from costopt.wire import tally, urls
 from costopt.wire.loose import count, encode, items, record, records, text
 
 _APIS: dict[str, Api] = {
@@ -75,13 +75,19 @@ def _found(item: Item, options: Options) -> Found | None:
     if "call_type" not in value and "startTime" not in value:
         return _unusable(item, "no standard logging payload: neither `call_type` nor `startTime` is in it")
     kind = text(value.get("call_type"))
-    api = _APIS.get(kind) or _APIS.get(kind.lstrip("_").removeprefix("a"))
+    api = _APIS.get(kind) or _APIS.get(kind.lstrip("_").removeprefix("a")) or _answered_as(value)
     if api is None:
         return _other(item, value)
     at = moment(value.get("startTime"))
     if at is None:
         return _unusable(item, "no `startTime`")
     return counts.checked(_call(_Payload(item, value, api, at), options), item.path, item.number)
+
+
+def _answered_as(value: Json) -> Api | None:
+    """Native and pass-through calls are known by their answers."""
+    answer = record(value.get("response"))
+    return shapes.api_of(None, "", {}, answer) if answer.get("usage") else None
 
 
 def _other(item: Item, value: Json) -> Found | None:
@@ -100,7 +106,7 @@ def _unusable(item: Item, why: str) -> Unusable:
 def _call(payload: _Payload, options: Options) -> Imported:
     value = payload.value
     raw = _raw_usage(value)
-    usage = counts.inclusive(raw, record(value.get("response")).get("service_tier"))
+    usage = _usage(payload.api, raw, record(value.get("response")).get("service_tier"))
     status, error = _failure(value)
     body, answer = _body(payload), None if error else _answer(payload, usage)
     return Imported(
@@ -196,6 +202,14 @@ def _raw_usage(value: Json) -> Json:
             return record(place[key])
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
     return {name: value[name] for name in names if value.get(name)}
+
+
+def _usage(api: Api, raw: Json, tier: Any) -> Usage | None:
+    """Answers in Anthropic's own form have its own usage, whose input is without the cached tokens."""
+    if api == "messages" and "input_tokens" in raw and "prompt_tokens" not in raw:
+        usage = tally.anthropic(raw)
+        return usage if usage.prompt or usage.output else None
+    return counts.inclusive(raw, tier)
 
 
 def _answer(payload: _Payload, usage: Usage | None) -> Json | None:

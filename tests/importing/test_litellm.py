@@ -227,8 +227,22 @@ def test_redacted_calls_count_and_no_cache_may_be_keyed_by_them() -> None:
 
 def test_other_call_types_are_nothing_or_missed_in_the_bill() -> None:
     assert _found(_payload(call_type="alist_files", response_cost=0.0, response={}, metadata={})) == []
-    (found,) = _found(_payload(call_type="aimage_generation", response_cost=0.04))
+    (found,) = _found(_payload(call_type="aimage_generation", response={"data": [{"url": "x"}]}))
     assert isinstance(found, Unusable) and "images" in found.why
+
+
+def test_pass_through_calls_are_known_by_their_answers() -> None:
+    own = {
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-4-5",
+        "content": [{"type": "text", "text": "ok"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 10, "cache_read_input_tokens": 4, "output_tokens": 2},
+    }
+    call = _one(_payload(call_type="pass_through_endpoint", response=own, metadata={}))
+    assert (call.api, call.answer) == ("messages", own)
+    assert call.usage == Usage(input=10, cache_read=4, output=2)
 
 
 def test_lines_that_are_no_payload_are_told_with_their_number() -> None:
