@@ -25,11 +25,12 @@ class Bar(Struct, frozen=True):
 
 
 def draw(bars: Sequence[Bar]) -> None:
-    """Bars to one scale; nothing where all are empty."""
+    """An empty line and bars to one scale; nothing where all are empty."""
     largest = max((bar.size or 0 for bar in bars), default=0)
     if largest <= 0:
         return
     fine = show.on_terminal() and "utf" in (sys.stdout.encoding or "").lower()
+    show.line()
     for line in _lines(bars, largest, fine):
         show.line(line)
 

@@ -94,12 +94,18 @@ def _selection(args: Namespace) -> Selection:
 
 
 def _policies(args: Namespace) -> list[Policy]:
+    """Two files of one name are told apart by their paths."""
+    from msgspec.structs import replace
+
     from costopt.policyfile import load
     from costopt.world import pricemap
 
     book = pricemap.load()
-    given = [args.policy] if args.against is None else [args.policy, args.against]
-    return [load(each, known=book.knows, names=book.names) for each in given]
+    given: list[str] = [args.policy] if args.against is None else [args.policy, args.against]
+    policies = [load(each, known=book.knows, names=book.names) for each in given]
+    if len({policy.source for policy in policies}) > len({policy.name for policy in policies}):
+        return [replace(policy, name=each) for policy, each in zip(policies, given, strict=True)]
+    return policies
 
 
 def _replay(args: Namespace, source: Opened, policies: list[Policy], wanted: Selection) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +23,10 @@ from costopt.world.ledger.words import Selection
 if TYPE_CHECKING:
     from costopt.cli.replay_source import Opened
     from costopt.replaying.run import Progress
+
+
+#: Columns of a line.
+WIDTH = 80
 
 
 class Traced(Struct, frozen=True):
@@ -55,15 +60,22 @@ def show_traces(fact: Fact, traced: Sequence[Traced]) -> None:
     for one in traced:
         show.line()
         show.heading(f"under {show.clean(one.policy)}")
-        columns = [Column("after"), _left("effect"), _left("asked"), _left("answer")]
-        show.table(columns, [_row(step) for step in one.steps])
+        for line in _lines(one.steps):
+            show.line(line)
         _change(one.change)
 
 
-def _row(step: Step) -> list[str]:
-    waited = f", after {step.waited_ns / SECOND:.3f} s" if step.waited_ns else ""
-    told = [step.effect, step.what, step.answer + waited]
-    return [f"{step.at_ns / SECOND:.3f} s", *map(show.clean, told)]
+def _lines(steps: Sequence[Step]) -> Iterator[str]:
+    """`   0.027 s  Call    gpt-4o at openai -> 200, ...`, the time since the call came in."""
+    wide = max((len(step.effect) for step in steps), default=0)
+    for step in steps:
+        head = f"{step.at_ns / SECOND:9,.3f} s  {step.effect.ljust(wide)}  "
+        yield from wrap(head + show.clean(_words(step)), WIDTH, subsequent_indent=" " * len(head))
+
+
+def _words(step: Step) -> str:
+    told = " -> ".join(part for part in (step.what, step.answer) if part)
+    return told + (f", after {step.waited_ns / SECOND:,.3f} s" if step.waited_ns else "")
 
 
 def _change(change: Change) -> None:
@@ -80,7 +92,9 @@ def _change(change: Change) -> None:
         show.table(columns, rows, footer=len(rows) > 1)
     detail = f" ({change.detail})" if change.detail else ""
     same = "the caller gets the recorded answer"
-    show.line(show.clean(f"another answer: {change.answer}{detail}" if change.answer else same))
+    told = f"another answer: {change.answer}{detail}" if change.answer else same
+    for line in wrap(show.clean(told), WIDTH, subsequent_indent="  "):
+        show.line(line)
 
 
 def _between(low: Nano, high: Nano) -> str:

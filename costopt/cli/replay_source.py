@@ -28,6 +28,8 @@ from costopt.world.ledger.words import Selection
 
 #: A log in the interchange format: what `costopt import jsonl` reads.
 FORMAT = "jsonl"
+#: How the names of logs end.
+LOGS = (".jsonl", ".json", ".ndjson", ".gz", ".zst")
 SQLITE = b"SQLite format 3\x00"
 #: Characters of a call's id that are shown, if they tell it from all others.
 SHORT = 12
@@ -107,6 +109,8 @@ class Opened(Struct, frozen=True):
 def opened(source: str) -> Generator[Opened]:
     """`source` as a ledger; that of a log is gone afterwards. Raises InputError and LedgerError."""
     path = folder(source)
+    if not path.exists() and path.suffix in LOGS:
+        raise InputError(f"costopt: {source}: no such file")
     if path.is_dir() or (source != "-" and not path.exists()):
         yield Opened(source, path)
     elif source != "-" and _is_database(path):

@@ -63,8 +63,9 @@ def _headline(view: View) -> None:
     _head(words.recorded(found, view.exact))
     for outcome in found.outcomes:
         _head(words.under(outcome, view.exact))
+        _say(words.refused(outcome, view.exact))
         _say(words.interval(outcome, view.exact))
-    for line in (*words.versus(found, view.exact), *words.unpriced(found)):
+    for line in (*words.versus(found, view.exact), words.unpriced(found)):
         _say(line)
 
 
@@ -74,15 +75,13 @@ def _bills(view: View) -> None:
     for outcome in view.found.outcomes:
         _, now = bill(outcome)
         rows.append(bars.Bar(outcome.policy, now, view.bill(now)))
-    show.line()
     bars.draw(rows)
 
 
 def _levers(view: View, outcome: Outcome) -> None:
-    show.line()
     if not outcome.levers:
-        _say("No lever changed the bill." if outcome.priced else "")
         return
+    show.line()
     columns = [_left("lever"), _left("basis"), Column("calls"), Column("saved"), Column("between")]
     rows = [_lever(view, lever) for lever in outcome.levers]
     saved = view.lever(outcome.saved)
@@ -169,7 +168,6 @@ def _days(view: View, days: Sequence[str], sides: Sequence[Mapping[str, GroupRes
         for outcome, side in zip(view.found.outcomes, sides, strict=True):
             _, now = bill(side[day])
             drawn.append(bars.Bar(f"{'':{len(day)}}  {outcome.policy.ljust(width)}", now, view.money(now)))
-    show.line()
     bars.draw(drawn)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from costopt.cli.money import dollars, places
@@ -48,7 +48,7 @@ def exact_digits(found: Replay) -> int:
 def _sums(outcome: Outcome) -> Iterator[tuple[Nano, list[Nano]]]:
     yield outcome.before, [outcome.after, outcome.saved]
     yield outcome.saved, [lever.nano for lever in outcome.levers]
-    yield outcome.saved, [outcome.saved_on(*bases) for bases, _ in PARTS]
+    yield outcome.saved, list(_surenesses(outcome).values())
 
 
 def _adds_up(total: Nano, parts: list[Nano], digits: int) -> bool:
@@ -66,7 +66,9 @@ def recorded(found: Replay, digits: int) -> str:
     outcome = found.outcome
     counted = f" (token counts of {found.counted:,} estimated here)" if found.counted else ""
     if not outcome.priced:
-        return f"Recorded: {UNKNOWN}. None of the {many(found.calls, 'call')} has a price, then and now{counted}."
+        return (
+            f"Recorded: {UNKNOWN}. No call of {found.calls:,} has a known price both then and now{counted}."
+        )
     of = f"{outcome.priced:,} of " if outcome.priced < found.calls else ""
     return f"Recorded: {money(outcome.before, digits)} for {of}{many(found.calls, 'call')}{counted}."
 
@@ -77,24 +79,36 @@ def under(outcome: Outcome, digits: int) -> str:
         return f"Under {outcome.policy}: {UNKNOWN}."
     after, saved = money(outcome.after, digits), outcome.saved
     if not saved:
-        parts = f": {_parts(outcome, digits)}" if outcome.levers else ""
-        return f"Under {outcome.policy}: {after}, the same{parts}."
+        parts = _parts(_surenesses(outcome), digits)
+        return f"Under {outcome.policy}: {after}, the same{': ' if parts else ''}{parts}."
     share = f" ({Decimal(100 * abs(saved)) / outcome.before:.1f}%)" if outcome.before else ""
     more = f"{money(abs(saved), digits)} {'less' if saved > 0 else 'more'}{share}"
-    return f"Under {outcome.policy}: {after}, {more}: {_parts(outcome, digits)}."
+    return f"Under {outcome.policy}: {after}, {more}: {_parts(_surenesses(outcome), digits)}."
 
 
-def _parts(outcome: Outcome, digits: int) -> str:
-    parts = [(outcome.saved_on(*bases), what) for bases, what in PARTS]
-    parts = [(nano, what) for nano, what in parts if nano]
+def _parts(saved: Mapping[str, Nano], digits: int) -> str:
+    """How sure each part of a difference is; with signs where they differ."""
+    parts = [(what, nano) for what, nano in saved.items() if nano]
+    if not parts:
+        return ""
     if len(parts) == 1:
-        return f"all of it {parts[0][1]}".replace("it is", "it")
-    signs = {nano > 0 for nano, _ in parts}
-    told = [
-        f"{money(abs(n) if len(signs) == 1 else n, digits, signed=len(signs) > 1)} {what}"
-        for n, what in parts
-    ]
-    return ("+ saved, - lost: " if len(signs) > 1 else "") + ", ".join(told)
+        return f"all of it {parts[0][0].removeprefix('is ')}"
+    if len({nano > 0 for _, nano in parts}) == 1:
+        return ", ".join(f"{money(abs(nano), digits)} {what}" for what, nano in parts)
+    return "+ saved, - lost: " + ", ".join(f"{money(n, digits, signed=True)} {what}" for what, n in parts)
+
+
+def _surenesses(outcome: Outcome) -> dict[str, Nano]:
+    return {what: outcome.saved_on(*bases) for bases, what in PARTS}
+
+
+def refused(outcome: Outcome, digits: int) -> str:
+    """Money of calls that are not made any more is no saving like another; empty where there are none."""
+    for group in outcome.answers:
+        if group.name == "refused":
+            not_spent = money(group.before - group.after if group.priced else None, digits)
+            return f"Of the difference, {not_spent} is {many(group.calls, 'call')} that {outcome.policy} refuses."
+    return ""
 
 
 def interval(outcome: Outcome, digits: int) -> str:
@@ -112,15 +126,17 @@ def ends(outcome: Outcome) -> str:
     return f"Calls under {outcome.policy}: {', '.join(told)}."
 
 
-def unpriced(found: Replay) -> Iterator[str]:
-    """Which calls are in no sum."""
+def unpriced(found: Replay) -> str:
+    """How many calls are in no sum; empty where all are."""
     then = found.outcome.unpriced_then
-    if then:
-        yield f"{many(then, 'call')} {have(then)} no known price as recorded: {they(then)} in no sum of money."
-    for outcome in found.outcomes:
-        if now := outcome.unpriced_now:
-            what = f"{many(now, 'call')} {have(now)} no known price under {outcome.policy}"
-            yield f"{what}: {they(now)} in no sum of money."
+    counts = [
+        (then, "as recorded"),
+        *((each.unpriced_now, f"under {each.policy}") for each in found.outcomes),
+    ]
+    if not any(count for count, _ in counts):
+        return ""
+    told = ", ".join(f"{count:,} {when}" for count, when in counts)
+    return f"Calls without a known price: {told}. They are in no sum of money."
 
 
 def cache_accuracy(found: CacheAccuracy | None) -> str:
@@ -141,17 +157,13 @@ def versus(found: Replay, digits: int) -> Iterable[str]:
         yield f"{one.policy} and {two.policy} leave different calls without a price: their bills do not compare."
         return
     gap = two.after - one.after
-    word = "the same as" if not gap else f"{money(abs(gap), digits)} {'less' if gap > 0 else 'more'} than"
-    yield f"{one.policy} costs {word} {two.policy}."
+    if not gap:
+        yield f"{one.policy} costs the same as {two.policy}."
+        return
+    first, second = _surenesses(one), _surenesses(two)
+    parts = _parts({what: first[what] - second[what] for what in first}, digits)
+    yield f"{one.policy} costs {money(abs(gap), digits)} {'less' if gap > 0 else 'more'} than {two.policy}: {parts}."
 
 
 def many(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-def have(number: int) -> str:
-    return "has" if number == 1 else "have"
-
-
-def they(number: int) -> str:
-    return "it is" if number == 1 else "they are"

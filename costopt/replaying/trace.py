@@ -21,7 +21,8 @@ SECOND = 10**9
 
 
 class Step(Struct, frozen=True):
-    """One effect: `at_ns` after the call came in its answer was there, `waited_ns` after it was asked for."""
+    """One effect: `at_ns` after the call came in its answer was there, `waited_ns` after it was asked for. `answer` is
+    empty where there is nothing to answer."""
 
     at_ns: int
     waited_ns: int
@@ -45,17 +46,13 @@ class Trace:
         if self._start is None:
             self._start = self._last = at
         what = _ASKED.get(type(effect), _nothing)(effect)
-        told = _failed(answer) if isinstance(answer, Exception) else _TOLD.get(type(effect), _done)(answer)
+        told = _failed(answer) if isinstance(answer, Exception) else _TOLD.get(type(effect), _nothing)(answer)
         self.steps.append(Step(at - self._start, at - self._last, type(effect).__name__, what, told))
         self._last = at
 
 
-def _nothing(effect: Any) -> str:
+def _nothing(_: Any) -> str:
     return ""
-
-
-def _done(answer: Any) -> str:
-    return "done"
 
 
 def _failed(error: Exception) -> str:
