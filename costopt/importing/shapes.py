@@ -42,7 +42,7 @@ def provider_named(name: Any) -> str:
     return _PROVIDERS.get(plain, plain)
 
 
-def api_of(named: object, url: str, body: Json, answer: Json | None) -> Api | None:
+def api_of(named: object, url: str, body: Json, answer: Json | None = None) -> Api | None:
     """The API that a log names, or the one of its URL, or the one these shapes belong to; None: none we know."""
     if named in _APIS:
         return named

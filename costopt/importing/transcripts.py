@@ -4,9 +4,9 @@
      "model": "gpt-4o", "tools": [...], "trace_id": "..."}
 
 Call k of a conversation is every message before its k-th assistant message, answered by that message. Only `messages`
-is needed; fields that are not the API's own are left out of what was sent. Transcripts have no times, so calls get made
-up ones: from `Options.start` (else 2026-01-01 UTC), `every` (2 s) apart, one conversation after the other; their tag
-`time` says so.
+is needed, OpenAI's or Anthropic's; fields that are not the API's own are left out of what was sent. Transcripts have
+no times, so calls get made up ones: from `Options.start` (else 2026-01-01 UTC), `every` (2 s) apart, one conversation
+after the other; their tag `time` says so.
 
 A call is known by its trace's id and everything said up to it, so a conversation that was logged again as it grew is
 counted once. Without such an id, two conversations of one file that begin alike are different ones.
@@ -20,9 +20,9 @@ from hashlib import blake2b
 from typing import Any
 
 from costopt.importing.reading import Item, documents
-from costopt.importing.shapes import completion, provider_named
+from costopt.importing.shapes import answered, api_of, provider_named
 from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
-from costopt.types import Json
+from costopt.types import Api, Json
 from costopt.wire.loose import encode, items, record, text
 
 #: 2026-01-01T00:00:00Z.
@@ -88,6 +88,7 @@ class _Reader:
 
     def _of_conversation(self, item: Item, sent: list[Json]) -> Iterator[Imported]:
         base, trace = _fixed(item.value, self._options), _trace(item.value)
+        api = api_of(None, "", {**base, "messages": sent}) or "chat"
         said = blake2b(digest_size=16)
         for end, message in enumerate(sent):
             said.update(encode(message))
@@ -95,11 +96,11 @@ class _Reader:
                 yield Imported(
                     id=f"{trace} {said.hexdigest()}" if trace else self._nameless(item.path, said.digest()),
                     at=self._at,
-                    api="chat",
+                    api=api,
                     provider=provider_named(item.value.get("provider")),
                     model=text(item.value.get("model")),
-                    body={**base, "messages": sent[:end]},
-                    answer=completion(message),
+                    body={**base, **_asked(api, sent[:end])},
+                    answer=answered(api, message),
                     tags={"trace": trace, **MADE_UP} if trace else MADE_UP,
                 )
                 self._at += self._options.every
@@ -122,6 +123,15 @@ def _fixed(line: Json, options: Options) -> Json:
     tools: Any = line.get("tools") if isinstance(line.get("tools"), list) else options.tools
     params = {name: line[name] for name in _PARAMS if line.get(name) is not None}
     return {"model": text(line.get("model")), **({"tools": tools} if tools else {}), **params}
+
+
+def _asked(api: Api, sent: list[Json]) -> Json:
+    """Messages as `api` takes them; Anthropic's stand apart from the system prompt."""
+    system = [message.get("content") for message in sent if message["role"] == "system"]
+    if api != "messages" or not system:
+        return {"messages": sent}
+    said = system[0] if len(system) == 1 else "\n".join(map(text, system))
+    return {"system": said, "messages": [message for message in sent if message["role"] != "system"]}
 
 
 def _trace(line: Json) -> str:

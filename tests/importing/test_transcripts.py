@@ -47,6 +47,27 @@ def test_each_call_is_all_that_was_said_before_it(tmp_path: Path) -> None:
     assert [fact.finish for fact in facts(tmp_path)] == ["tool", "stop"]
 
 
+def test_anthropics_messages_are_its_own(tmp_path: Path) -> None:
+    used = {
+        "role": "assistant",
+        "content": [{"type": "tool_use", "id": "t1", "name": "look", "input": {"at": "home"}}],
+    }
+    found = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "here"}]}
+    said = {"role": "assistant", "content": "Here."}
+    talk = [SYSTEM, {"role": "user", "content": "Where is it?"}, used, found, said]
+    imported(tmp_path, [{"trace_id": "t", "model": "claude-sonnet-4-5", "messages": talk}], "transcripts")
+    assert [(fact.api, fact.provider, fact.finish) for fact in facts(tmp_path)] == [
+        ("messages", "anthropic", "tool"),
+        ("messages", "anthropic", "stop"),
+    ]
+    assert bodies(tmp_path)[1] == {
+        "model": "claude-sonnet-4-5",
+        "system": SYSTEM["content"],
+        "messages": talk[1:4],
+    }
+    assert [told["content"][0]["type"] for told in answers(tmp_path)] == ["tool_use", "text"]
+
+
 def test_calls_get_times_in_the_logs_order(tmp_path: Path) -> None:
     imported(tmp_path, [trace("a"), trace("b")], "transcripts")
     found = facts(tmp_path)
