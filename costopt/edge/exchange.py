@@ -169,8 +169,8 @@ def _not_ours(sent: Any) -> list[Header]:
 
 
 def _told(request: Request, reply: Reply) -> list[Header]:
-    """What the caller is told about the call, in `x-costopt-*` headers: only what he could not know. The SDKs' HTTP
-    clients take 5 to 10 µs for each."""
+    """What the caller is told about the call, in `x-costopt-*` headers: all of them on every answer (others rely on
+    it, though the SDKs' HTTP clients take 5 to 10 µs for each)."""
     told = [
         (b"x-costopt-call", request.id.encode()),
         (b"x-costopt-cache", reply.tier.encode() if reply.tier else b"miss"),
@@ -178,10 +178,9 @@ def _told(request: Request, reply: Reply) -> list[Header]:
     receipt = reply.receipt
     if receipt is None:
         return told
-    if receipt.model != request.model:
-        told.append((b"x-costopt-model", receipt.model.encode()))
+    told.append((b"x-costopt-model", receipt.model.encode()))
     if receipt.cost is not None:
         told.append((b"x-costopt-cost", usd(receipt.cost).encode()))
-        if saved := sum([saving.nano for saving in receipt.savings]):
-            told.append((b"x-costopt-saved", usd(saved).encode()))
+        saved = sum([saving.nano for saving in receipt.savings])
+        told.append((b"x-costopt-saved", usd(saved).encode()))
     return told
