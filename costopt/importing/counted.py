@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from costopt.decide.prices import PriceBook
-from costopt.decide.promptcache import Cut, PromptCache, pieces_from_parts, rules
+from costopt.decide.promptcache import Cut, PromptCache, Split, pieces_from_parts, rules
 from costopt.types import Json, Request, Usage
 from costopt.wire.loose import encode, items
 
@@ -26,18 +26,14 @@ class Splitter:
         self._book = book
         self._cache = PromptCache()
         self._cuts: dict[tuple[str, bytes], Cut] = {}
+        self._asked = False
 
     def split(self, request: Request, usage: Usage) -> Usage:
         """`usage` with its prompt split; the same where the provider has no prompt cache that is known."""
-        row = self._book.find(request.model, request.provider)
-        known = rules(row, request.provider, request.model, request.body)
-        if known is None or usage.prompt < known.least:
+        self._asked = True
+        split = self._sent(request, usage.prompt)
+        if split is None:
             return usage
-        if len(self._cuts) > _MEMO:
-            self._cuts.clear()
-        pieces = pieces_from_parts(request.api, _parts(request.body), request.body, self._cuts)
-        scope = "/".join((request.provider, request.model, request.tenant))
-        split = self._cache.send(known, scope, pieces, usage.prompt, request.at)
         return replace(
             usage,
             input=split.uncached,
@@ -45,6 +41,22 @@ class Splitter:
             cache_write=split.write,
             cache_write_1h=split.write_1h,
         )
+
+    def saw(self, request: Request, usage: Usage) -> None:
+        """A call whose log has the numbers: it warmed the caches for those that follow, if any of them needs it."""
+        if self._asked:
+            self._sent(request, usage.prompt)
+
+    def _sent(self, request: Request, tokens: int) -> Split | None:
+        row = self._book.find(request.model, request.provider)
+        known = rules(row, request.provider, request.model, request.body)
+        if known is None or tokens < known.least:
+            return None
+        if len(self._cuts) > _MEMO:
+            self._cuts.clear()
+        pieces = pieces_from_parts(request.api, _parts(request.body), request.body, self._cuts)
+        scope = "/".join((request.provider, request.model, request.tenant))
+        return self._cache.send(known, scope, pieces, tokens, request.at)
 
 
 def _parts(body: Json) -> list[tuple[str, list[tuple[bytes, int, bytes]]]]:

@@ -21,7 +21,7 @@ from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
 from costopt.plan import CONVERSATIONS, Plan
 from costopt.policy import Policy
-from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request, Usage, usd
+from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request, usd
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -140,18 +140,17 @@ class Recorder:
         if call.answer is None and call.usage is None:
             request.note("import", "the log has no answer: its output is in no count")
         priced = self._plan.priced(request, reply)
+        caches = self._options.prompt_cache and request.api in CONVERSATIONS and not call.hit
         if reply.usage is None and priced.receipt:
-            usage = self._split(request, priced.receipt.usage)
+            request.note("import", "the log has no token counts: counted here")
+            usage = priced.receipt.usage
+            usage = self._splitter.split(request, usage) if caches else usage
             priced = replace(self._plan.priced(request, replace(priced, usage=usage)), usage=None)
+        elif reply.usage and caches:
+            self._splitter.saw(request, reply.usage)
         if priced.receipt is None or call.cost is None:
             return priced
         return replace(priced, receipt=_compared(request, priced.receipt, call.cost))
-
-    def _split(self, request: Request, usage: Usage) -> Usage:
-        request.note("import", "the log has no token counts: counted here")
-        if not self._options.prompt_cache or request.api not in CONVERSATIONS:
-            return usage
-        return self._splitter.split(request, usage)
 
 
 def record_id(source: str, call: Imported) -> str:

@@ -160,6 +160,23 @@ def test_the_logs_own_counts_are_left_alone(tmp_path: Path) -> None:
     ] * 2
 
 
+def test_calls_with_counts_warm_the_cache_for_those_without(tmp_path: Path) -> None:
+    rules: Any = {"role": "system", "content": "Rules of the house. " * 600}
+    asked = [{"model": "gpt-4o", "messages": [rules, {"role": "user", "content": f"{n}"}]} for n in range(3)]
+    counted = answer(usage={"prompt_tokens": 2410, "completion_tokens": 3})
+    bare = answer(usage=None)
+    times = ["2026-11-01T09:00:00Z", "2026-11-01T12:00:00Z", "2026-11-01T12:01:00Z"]
+    responses = [bare, counted, bare]
+    told = zip(asked, responses, times, strict=True)
+    imported(tmp_path, [line(request=body_, response=said, timestamp=at) for body_, said, at in told])
+    usages = [fact.usage for fact in facts(tmp_path) if fact.usage]
+    assert [(usage.estimated, usage.cache_read > 0) for usage in usages] == [
+        (True, False),
+        (False, False),
+        (True, True),
+    ]
+
+
 def test_an_unknown_price_is_none_and_counted_as_such(tmp_path: Path) -> None:
     own = {"request": {**body(), "model": "house-model"}, "response": answer(model="house-model")}
     done = imported(tmp_path, [line(**own), line(id="b")])
