@@ -70,8 +70,8 @@ class Lead(Struct, frozen=True, weakref=True):
 
 
 class Join(Effect["Lead | Entry | None"], frozen=True):
-    """Single-flight: `Lead` for the first, the leader's entry for the rest, None if the leader failed or took
-    longer than `patience_s`."""
+    """Single-flight: `Lead` for the first, the leader's entry for the rest and for who comes when it has just been
+    stored, None if the leader failed or took longer than `patience_s`."""
 
     key: str
     patience_s: float | None = None

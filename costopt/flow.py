@@ -59,7 +59,7 @@ Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
 
 
 def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
-    request = plan.keyed(request, (yield from Now()))
+    request = plan.keyed(request, request.at or (yield from Now()))
     try:
         reply = yield from inner(request)
     except Interrupted as left:
@@ -118,9 +118,6 @@ def share(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
 def _lead(plan: Plan, request: Request, inner: Handler, lead: Lead) -> Flow[Reply]:
     entry: Entry | None = None
     try:
-        entry = yield from Lookup(request.key, near=True)  # stored between our look and our turn to lead
-        if entry is not None:
-            return plan.hit(request, entry)
         reply = yield from inner(request)
         entry = yield from _keep(plan, request, reply)
         return reply

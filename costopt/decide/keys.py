@@ -21,6 +21,8 @@ IGNORED = frozenset({"stream", "stream_options"})
 #: takes longer (0.2 ms measured) than hashing up to this many bytes.
 PIECE, SMALL = 2047, 131_072
 
+#: A copy of a fresh hash costs a third of making one.
+_fresh = sha256().copy
 _canonical = msgspec.msgpack.Encoder(order="sorted").encode
 _canonical_json = msgspec.json.Encoder(order="sorted").encode
 
@@ -38,7 +40,7 @@ def key(request: Request) -> str:
 
 
 def _digest(data: bytes) -> str:
-    digest = sha256()
+    digest = _fresh()
     if len(data) > SMALL:
         digest.update(data)
     else:

@@ -36,9 +36,10 @@ def read(engine: Engine, library: Any, known: Known, address: Address, sent: Any
     if len(content) > MAX_BODY:
         return None
     head = known.letterhead(sent.headers.raw)
+    call, at = engine.new_id(), engine.world.clock.now()
     patience_s = sent.extensions.get("timeout", {}).get("read")
     request = request_of(
-        engine.new_id(), address, head, content, patience_s=patience_s, shared=engine.shares_tenants
+        call, at, address, head, content, patience_s=patience_s, shared=engine.shares_tenants
     )
     return Exchange(engine, library, sent, request, told=bool(head.asked)) if request else None
 
@@ -53,7 +54,8 @@ class Exchange:
         self.sent = sent
         self.request = request
         self.response: Any = None
-        self.came = engine.world.clock.now()
+        self.headers: tuple[tuple[str, str], ...] = ()
+        self.streams = False
         self._told = told
         self._read: bytes | None = None
 
@@ -72,26 +74,29 @@ class Exchange:
         """Whether the flow sends this call to another provider than the client's own."""
         return request.provider != self.request.provider
 
+    def came(self, response: Any) -> None:
+        """The head of the provider's response is there."""
+        self.response = response
+        self.headers = _headers(response)
+        self.streams = "event-stream" in dict(self.headers).get("content-type", "")
+
     def lives(self, request: Request) -> bool:
         """Whether the response's chunks may be passed on as they arrive."""
-        if not request.stream or request.hold or self.response.status_code != 200:
-            return False
-        return "event-stream" in self.response.headers.get("content-type", "")
+        return self.streams and request.stream and not request.hold and self.response.status_code == 200
 
     def opened(self, request: Request, chunks: Any) -> Opened:
-        status, headers = self.response.status_code, _headers(self.response)
-        read_events = partial(wire.read_events, request.api, status, headers)
-        return Opened(status, headers, chunks, read_events, self.engine.world.clock.now)
+        status = self.response.status_code
+        read_events = partial(wire.read_events, request.api, status, self.headers)
+        return Opened(status, self.headers, chunks, read_events, self.engine.world.clock.now)
 
     def reply(self, request: Request, content: bytes) -> Reply:
         """The provider's answer. Raises UpstreamError for any status but 2xx (the HTTP client follows redirects)."""
-        response, self._read = self.response, content
-        headers = _headers(response)
+        response, headers, self._read = self.response, self.headers, content
         if not 200 <= response.status_code < 300:
             wait = retry_after_s(response.headers, self.engine.world.clock.now() / 1e9)
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
-        if "event-stream" in dict(headers).get("content-type", ""):
+        if self.streams:
             return wire.read_events(request.api, response.status_code, headers, content)[0]
         return wire.read_body(request.api, response.status_code, headers, content)
 
@@ -120,7 +125,7 @@ class Exchange:
 
     def _timed(self, response: Any) -> Any:
         """With the time it took: an HTTP client sets that only on responses it reads itself."""
-        response.elapsed = timedelta(microseconds=(self.engine.world.clock.now() - self.came) / 1000)
+        response.elapsed = timedelta(microseconds=(self.engine.world.clock.now() - self.request.at) / 1000)
         return response
 
     def failed(self, failure: UpstreamError) -> Any:

@@ -114,6 +114,7 @@ def _kind(name: bytes) -> Literal["noise", "ours", "secret", "answer"]:
 
 def request_of(
     call: str,
+    at: int,
     address: Address,
     head: Letterhead,
     content: bytes,
@@ -122,7 +123,7 @@ def request_of(
     shared: bool = False,
 ) -> Request | None:
     """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched.
-    `call` is its id, `shared` says that tenants share answers."""
+    `call` is its id, `at` (ns) when it came in; `shared` says that tenants share answers."""
     body = _json_object(content)
     control = control_of(head.asked)
     if body is None:
@@ -148,6 +149,7 @@ def request_of(
         variant=f"{head.variant}\n?{address.query}" if address.query else head.variant,
         tags=tags,
         control=control,
+        at=at,
         patience_s=patience_s,
         notes=[],
     )

@@ -85,7 +85,7 @@ class SyncEdge(Edge):
 
     def _call(self, at: Exchange, request: Request) -> Reply | Opened:
         try:
-            at.response = self._transport(at.sent).handle_request(at.outgoing(request))
+            at.came(self._transport(at.sent).handle_request(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.iter_bytes())
             content = at.response.read()
@@ -121,7 +121,7 @@ class AsyncEdge(Edge):
 
     async def _call(self, at: Exchange, request: Request) -> Reply | Opened:
         try:
-            at.response = await self._transport(at.sent).handle_async_request(at.outgoing(request))
+            at.came(await self._transport(at.sent).handle_async_request(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.aiter_bytes())
             content = await at.response.aread()

@@ -138,13 +138,22 @@ class World:
             self.executor.shutdown()
         self.clock.close()
 
-    def _join(self, effect: ask.Join) -> ask.Lead | Future[Entry | None]:
+    def _join(self, effect: ask.Join) -> ask.Lead | Entry | Future[Entry | None]:
         place = self.flight.join(effect.key)
-        if isinstance(place, Future) and effect.patience_s is not None:
+        if isinstance(place, ask.Lead):
+            return self._stored_meanwhile(place) or place
+        if effect.patience_s is not None:
             due = self.clock.mono() + int(effect.patience_s * 1e9)
             timer = self.clock.call_at(due, partial(give, place, None))
             place.add_done_callback(lambda _: timer.cancel())
         return place
+
+    def _stored_meanwhile(self, lead: ask.Lead) -> Entry | None:
+        """What another leader stored between the look of `lead`'s caller and his turn to lead; then he need not."""
+        entry = self.memory.get(lead.key, self.clock.now())
+        if entry is not None:
+            self.flight.land(lead, entry)
+        return entry
 
     def _lookup(self, effect: ask.Lookup) -> Entry | Work[Entry | None] | None:
         now = self.clock.now()
