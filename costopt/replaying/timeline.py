@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeAlias, cast
 
-from costopt.drive import Ride
+from costopt.drive import Ride, depart
 from costopt.effects import Effect, Flow
 from costopt.types import Reply
 from costopt.world.recorded import EventClock
@@ -28,10 +29,17 @@ class Timeline:
         self._watch = watch
         self._awake: deque[tuple[str, Ride[Reply], Future[Any]]] = deque()
         self._over: deque[str] = deque()
+        self._rides: dict[str, Ride[Reply]] = {}
         self.under_way = 0
 
     def run(self, starts: Iterable[_Start]) -> Iterator[str]:
         """Ids of calls as they end. `starts` are (time in ns, call id, flow), by time."""
+        try:
+            yield from self._run(starts)
+        finally:
+            self._leave()
+
+    def _run(self, starts: Iterable[_Start]) -> Iterator[str]:
         for at, call, flow in starts:
             yield from self._until(at)
             self._clock.move_to(at)
@@ -54,9 +62,16 @@ class Timeline:
         while self._over:
             yield self._over.popleft()
 
+    def _leave(self) -> None:
+        """Nobody wants to know the end (Ctrl-C): a flow is never just forgotten."""
+        for ride in self._rides.values():
+            with suppress(Exception):  # why: nobody is there to hear how a call that was left failed
+                if not ride.done:
+                    depart(ride, self._perform)
+
     def _begin(self, call: str, flow: Callable[[], Flow[Reply]]) -> None:
         try:
-            ride = Ride(flow())
+            self._rides[call] = ride = Ride(flow())
         except Exception:  # noqa: BLE001 - why: how a call failed stands in its record
             return self._end(call)
         return self._go(call, ride)
@@ -88,4 +103,5 @@ class Timeline:
 
     def _end(self, call: str) -> None:
         self.under_way -= 1
+        self._rides.pop(call, None)
         self._over.append(call)

@@ -1,9 +1,11 @@
 """`costopt replay`: what it prints, for people, machines and spreadsheets; what it refuses."""
 
 import csv
+import gc
 import gzip
 import io
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 import replay_ledger
 
+import costopt
 from costopt.cli import main
 from costopt.types import usd
 from costopt.world.pricemap import load
@@ -354,3 +357,19 @@ def test_what_argparse_refuses(args: list[str], ledger: str) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["replay", ledger, *policy, *args])
     assert exit_.value.code == 2
+
+
+def test_ctrl_c_leaves_no_flow_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = load()
+    records = [replay_ledger.call(book, f"a{n}", replay_ledger.START + n, f"question {n}") for n in range(3)]
+    ledger = replay_ledger.write(tmp_path / "ledger", records)
+    complaints: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+
+    def interrupted(*heard: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        costopt.replay(ledger, "balanced", hear=interrupted)
+    gc.collect()
+    assert complaints == []
