@@ -27,8 +27,6 @@ from costopt.types import Finish, Json, Nano, Usage
 from costopt.wire import tally
 from costopt.wire.loose import records, text
 
-#: Where Claude Code writes, unless CLAUDE_CONFIG_DIR says otherwise.
-DEFAULT = "~/.claude/projects"
 _HELD = 16
 
 

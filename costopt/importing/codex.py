@@ -20,9 +20,6 @@ from costopt.importing.codex_conversation import Known
 from costopt.importing.codex_rollout import Rollout
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 
-#: Where Codex writes, unless CODEX_HOME says otherwise; `archived_sessions` beside it has the rest.
-DEFAULT = "~/.codex/sessions"
-
 
 def read(lines: Iterable[Line], options: Options) -> Iterator[Found]:
     """The calls of these sessions, one for each response. Holds one conversation and the ids met so far."""

@@ -22,6 +22,7 @@ from claude_material import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from costopt.importing import load
 from costopt.importing.claude_code import read
 from costopt.importing.words import Imported, Options
 
@@ -377,3 +378,12 @@ def test_a_prompt_that_only_one_line_counts_is_counted() -> None:
         log.says("a", block("x"), usage_of(fresh, out=1), requestId="-")
     (call,) = calls_in(log.lines)
     assert call.usage and call.usage.prompt == 700
+
+
+def test_a_call_that_no_row_can_hold_is_named_even_if_it_is_the_only_one(tmp_path):
+    answer: dict[str, Any] = {"id": "m1", "role": "assistant", "model": "claude-sonnet-4-5", "content": []}
+    answer["usage"] = {"input_tokens": 5, "output_tokens": 3, "service_tier": "\ud800"}
+    line = {"type": "assistant", "uuid": "a", "sessionId": "s", "timestamp": "2026-11-01T09:00:02Z"}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line | {"requestId": "r", "message": answer}))
+    done = load("claude-code", [tmp_path / "log.jsonl"], ledger=tmp_path / "ledger")
+    assert (done.new, [lost.line for lost in done.unusable]) == (0, [1])

@@ -64,7 +64,7 @@ class Ledger:
                 self._write(records)
             except _UNSTORABLE as error:
                 if len(records) == 1:
-                    raise
+                    raise Partial(1, error) from error
                 self._write_each(records, error)
 
     def close(self) -> None:
