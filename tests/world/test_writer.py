@@ -65,6 +65,25 @@ def test_each_sink_gets_its_items_in_order_and_at_once(writer: Writer) -> None:
     assert (one.batches, two.batches) == ([list(range(10))], [[-n for n in range(10)]])
 
 
+def test_where_items_wait_too_long_a_caller_stands_aside_until_they_are_written() -> None:
+    writer, sink = Writer(late_s=0.0, aside_s=60.0), Sink()
+    for n in range(3):
+        writer.put(sink, n)
+        assert sink.items == list(range(n + 1))
+    writer.close()
+
+
+def test_nobody_stands_aside_for_a_disk_that_hangs() -> None:
+    writer, sink = Writer(late_s=0.0, aside_s=0.0), Sink()
+    sink.gate.clear()
+    for n in range(3):
+        writer.put(sink, n)
+    assert sink.items == []
+    sink.gate.set()
+    writer.close()
+    assert sink.items == [0, 1, 2]
+
+
 def test_no_thread_before_the_first_put_and_none_after_close() -> None:
     before = threads()
     writer, sink = Writer(), Sink()
