@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from costopt.decide.keys import IGNORED
-from costopt.decide.promptcache import Cut, Piece, pieces_from_parts
-from costopt.errors import LedgerError
+from costopt.decide.promptcache import Cut, Piece, pieces_from_parts, pieces_of
+from costopt.errors import LedgerError, PromptTooLong
 from costopt.plan import Plan
 from costopt.policy import Policy
 from costopt.types import Api, Control, Json, Reply, Request, Tags
@@ -54,12 +54,13 @@ class _Memo(OrderedDict[Any, Any]):
 
 class Needs(Struct, frozen=True):
     """What a policy must see of a call. `text`: the prompt itself; `count`: its length as the live call counted it;
-    `answer`: the answer's text. `shared`: its cache does not tell tenants apart."""
+    `answer`: the answer's text. `shared`: its cache does not tell tenants apart. `inputs`: what is to be embedded."""
 
     text: bool
     count: bool
     answer: bool
     shared: bool
+    inputs: bool
 
     @classmethod
     def of(cls, policy: Policy) -> Needs:
@@ -68,7 +69,7 @@ class Needs(Struct, frozen=True):
         )
         checks = policy.route is not None and policy.route.cascade.check != "none"
         shared = policy.cache is not None and policy.cache.scope == "shared"
-        return cls(text, bool(policy.budgets or text), checks, shared)
+        return cls(text, bool(policy.budgets or text), checks, shared, policy.batch.max_size > 1)
 
 
 class Source:
@@ -94,12 +95,14 @@ class Source:
         request = self._request(fact, self._skeleton(fact, outline) if body is None else body)
         whole = self._whole(fact, request, body)
         counted = whole if body is None else self._plan.prompt_tokens(request)
+        pieces = self._pieces(fact, outline) if whole >= LEAST_CACHED else ()
         return Past(
             fact=fact,
             request=replace(request, key=self._key(fact, outline), tokens=counted),
             whole=whole,
             texts=body is not None,
-            pieces=self._pieces(fact, outline) if whole >= LEAST_CACHED else (),
+            pieces=pieces,
+            then=self._sent(fact, request) or pieces if pieces and fact.trimmed else pieces,
             size=sum(self.reader.sizes([key for key in (fact.reply_body, fact.reply_events) if key])),
             read=partial(self._answer, fact) if self.needs.answer else None,
         )
@@ -129,6 +132,15 @@ class Source:
             return self._plan.prompt_tokens(replace(request, body=body))
         return sum(sum(self.reader.sizes(group)) for group in fact.parts) // BYTES_PER_TOKEN
 
+    def _sent(self, fact: Fact, request: Request) -> tuple[Piece, ...]:
+        """What was left of a prompt by the trim then, if this policy's trim takes out as much; else nobody knows."""
+        model = fact.asked if self._plan.book.find(fact.asked, fact.provider) else fact.served
+        try:
+            cut, removed = self._plan.trim(replace(request, model=model, notes=[]))
+        except PromptTooLong:
+            return ()
+        return tuple(pieces_of(cut.api, cut.body)) if removed == fact.trimmed else ()
+
     def _body(self, fact: Fact) -> Json | None:
         """The request body; None where its text was not kept."""
         try:
@@ -147,12 +159,18 @@ class Source:
         body = dict(outline.values)
         for key, parts in outline.named(fact.parts):
             if fact.api == "embeddings" and key == "input":
-                body[key] = [" " * size for size in self.reader.sizes(parts)]
+                inputs = list(map(self._input, parts))
+                body[key] = inputs if key in outline.lists else inputs[0]
             elif key in TEXTS:
                 body[key] = []
             else:
                 body[key] = self._parameter(key, parts[0])
         return body
+
+    def _input(self, part: bytes) -> Any:
+        """What is to be embedded; blanks where it was withheld or does not matter."""
+        data = self.reader.kept(part) if self.needs.inputs else None
+        return " " * max(0, self.reader.sizes([part])[0] - len('""')) if data is None else decode(data)
 
     def _parameter(self, key: str, part: bytes) -> Any:
         """The value of a large parameter; shared between calls, as nobody changes a body."""

@@ -17,8 +17,8 @@ from costopt.world.ledger.words import Fact
 class Past(Struct, frozen=True, kw_only=True):
     """A call as its replay needs it. `request` is what came in; `whole` its prompt in the provider's tokens, before
     any trim, while `request.tokens` is what a live call would have counted. `texts`: its body holds the prompt.
-    `pieces` are the prompt as a provider's prompt cache sees it, `size` the bytes of the answer. `read` gives the
-    recorded answer with its texts; None where texts were not kept.
+    `pieces` are the prompt as a provider's prompt cache sees it, `then` what was sent of it then, after a trim; `size`
+    the bytes of the answer. `read` gives the recorded answer with its texts; None where texts were not kept.
     """
 
     fact: Fact
@@ -26,6 +26,7 @@ class Past(Struct, frozen=True, kw_only=True):
     whole: int = 0
     texts: bool = False
     pieces: tuple[Piece, ...] = ()
+    then: tuple[Piece, ...] = ()
     size: int = 0
     read: Callable[[], Reply | None] | None = None
 
@@ -38,7 +39,8 @@ class Past(Struct, frozen=True, kw_only=True):
     @property
     def latency_ns(self) -> int | None:
         """How long the provider took, without what limits had held back; None where it was not asked."""
-        return self.fact.ended - self.fact.started - self.fact.waited if asked_provider(self.fact) else None
+        fact = self.fact
+        return None if fact.outcome in ("hit", "refused") else fact.ended - fact.started - fact.waited
 
 
 def asked_provider(fact: Fact) -> bool:
@@ -117,19 +119,21 @@ def answered(past: Past, usage: Usage, served: str, finish: Finish | None = None
 def trouble(past: Past, usage: Usage | None) -> Exception | None:
     """What the call came to then, if not to an answer: a caller who left, a provider's error."""
     fact = past.fact
-    if fact.outcome == "left":
-        partial = answered(past, usage, fact.served, "incomplete") if usage else None
-        return Interrupted(partial)
-    if fact.outcome != "error" or fact.finish == "error":
+    if fact.outcome not in ("left", "error"):
         return None
-    if fact.status is not None and fact.status >= 400:
-        headers = tuple(fact.headers.items())
-        return UpstreamError(
-            Reply(status=fact.status, headers=headers),
-            retry_after_s=_seconds(fact.headers.get("retry-after")),
-        )
+    if fact.outcome == "error" and not _answered_well(fact.status):
+        failed = Reply(cast("int", fact.status), tuple(fact.headers.items()), finish="error")
+        return UpstreamError(failed, retry_after_s=_seconds(fact.headers.get("retry-after")))
+    if fact.outcome == "error" and fact.finish == "error":
+        return None  # a status of success, and no answer in what came: billed as it was
     partial = answered(past, usage, fact.served, "incomplete") if usage else None
-    return UpstreamError(None, ConnectionError(), partial=partial)
+    left = fact.outcome == "left"
+    return Interrupted(partial) if left else UpstreamError(None, ConnectionError(), partial=partial)
+
+
+def _answered_well(status: int | None) -> bool:
+    """Whether a provider's answer was a success; None is no answer at all."""
+    return status is None or 200 <= status < 300
 
 
 def _seconds(text: str | None) -> float | None:

@@ -57,18 +57,21 @@ class PromptCaches:
     def begin(self, past: Past) -> None:
         """`past` comes in: what its provider's cache made of it then."""
         self._number += 1
-        fact, seen = past.fact, None
-        if asked_provider(fact) and fact.usage is not None and past.pieces:
-            model = fact.asked if self._book.find(fact.asked, fact.provider) else fact.served
-            request = past.request
-            ready = fact.first or fact.ended
-            split = self._send(
-                self._then, request, model, past.pieces, fact.usage.prompt, fact.started, ready
-            )
-            seen = Seen(split, self._then.last_owner)
-            if not fact.usage.estimated:
-                self.accuracy.add(fact.usage, split)
+        seen = None
+        if asked_provider(past.fact) and past.fact.usage is not None:
+            seen = self._seen(past, past.fact.usage)
         self._open[past.request.id] = self._number, seen
+
+    def _seen(self, past: Past, usage: Usage) -> Seen:
+        if not past.then:  # too short a prompt to simulate
+            return Seen(Split(0, 0, 0, usage.prompt), None)
+        fact = past.fact
+        model = fact.asked if self._book.find(fact.asked, fact.provider) else fact.served
+        at, ready = fact.started + fact.waited, fact.first or fact.ended
+        split = self._send(self._then, past.request, model, past.then, usage.prompt, at, ready)
+        if not usage.estimated:
+            self.accuracy.add(usage, split)
+        return Seen(split, self._then.last_owner)
 
     def then(self, past: Past) -> Seen | None:
         """What `begin` found; None where no provider was asked."""
@@ -76,7 +79,7 @@ class PromptCaches:
 
     def now(self, past: Past, request: Request, tokens: int, at: int) -> Split:
         """`request`, a prompt of `tokens`, is sent at `at` (ns)."""
-        same = request.body is past.request.body
+        same = not past.pieces or request.body is past.request.body
         pieces = past.pieces if same else pieces_of(request.api, request.body)
         fact = past.fact
         ready = at + max(0, (fact.first or fact.ended) - fact.started - fact.waited)
