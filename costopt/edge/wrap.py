@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import partial
+from http.cookiejar import CookieJar
 from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -57,12 +58,28 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
         base_url=inner.base_url,
         headers=inner.headers,
         params=inner.params,
-        cookies=inner.cookies,
+        cookies=_Jar.like(inner.cookies.jar),
         timeout=inner.timeout,
         follow_redirects=inner.follow_redirects,
         max_redirects=inner.max_redirects,
         trust_env=False,
     )
+
+
+class _Jar(CookieJar):
+    """Takes up the cookies of an answer that brings some. Few do, and the standard jar reads all headers twice to find
+    that out: more work than a cache hit."""
+
+    @classmethod
+    def like(cls, jar: CookieJar) -> _Jar:
+        copy = cls()
+        for cookie in jar:
+            copy.set_cookie(cookie)
+        return copy
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        if "set-cookie" in response.info():
+            super().extract_cookies(response, request)
 
 
 def _in_turn(*steps: Callable[[], None]) -> None:
