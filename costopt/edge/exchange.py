@@ -55,7 +55,7 @@ class Exchange:
         self.request = request
         self.response: Any = None
         self.headers: tuple[tuple[str, str], ...] = ()
-        self.streams = False
+        self.streams = self.packed = False
         self._told = told
         self._read: bytes | None = None
 
@@ -75,10 +75,13 @@ class Exchange:
         return request.provider != self.request.provider
 
     def came(self, response: Any) -> None:
-        """The head of the provider's response is there."""
+        """The head of the provider's response is there. `packed`: its bytes are not to be had as they travel."""
+        headers = [(name.lower(), value) for name, value in response.headers.raw]
+        said = dict(headers)
         self.response = response
-        self.headers = _headers(response)
-        self.streams = "event-stream" in dict(self.headers).get("content-type", "")
+        self.headers = _text(headers)
+        self.streams = b"event-stream" in said.get(b"content-type", b"")
+        self.packed = b"content-encoding" in said or response.is_stream_consumed
 
     def lives(self, request: Request) -> bool:
         """Whether the response's chunks may be passed on as they arrive."""
@@ -157,16 +160,15 @@ _EVENTS = b"text/event-stream; charset=utf-8"
 _JSON = b"application/json"
 
 
-def _headers(response: Any) -> tuple[tuple[str, str], ...]:
-    """The provider's headers as text; Latin-1, so that `_raw` gives the same bytes again."""
-    pairs = [(name.lower(), value) for name, value in response.headers.raw]
+def _text(headers: list[Header]) -> tuple[tuple[str, str], ...]:
+    """What headers say of the answer; as Latin-1, so that `_raw` gives the same bytes again."""
     return tuple(
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs if name not in _TRAVEL]
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _TRAVEL]
     )
 
 
 def _raw(headers: tuple[tuple[str, str], ...]) -> list[Header]:
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in headers]
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
 def _not_ours(sent: Any) -> list[Header]:

@@ -87,7 +87,7 @@ class SyncEdge(Edge):
         try:
             at.came(self._transport(at.sent).handle_request(at.outgoing(request)))
             if at.lives(request):
-                return at.opened(request, at.response.iter_bytes())
+                return at.opened(request, at.response.iter_bytes() if at.packed else at.response.iter_raw())
             content = at.response.read()
         except Exception as error:
             raise UpstreamError(None, error) from error
@@ -123,7 +123,7 @@ class AsyncEdge(Edge):
         try:
             at.came(await self._transport(at.sent).handle_async_request(at.outgoing(request)))
             if at.lives(request):
-                return at.opened(request, at.response.aiter_bytes())
+                return at.opened(request, at.response.aiter_bytes() if at.packed else at.response.aiter_raw())
             content = await at.response.aread()
         except Exception as error:
             raise UpstreamError(None, error) from error
