@@ -15,6 +15,7 @@ from costopt import effects, wire
 from costopt.policy import Policy
 from costopt.types import Record, Request
 from costopt.world.live import World
+from costopt.world.upstream import complete
 
 CALLS = 5000
 
@@ -27,12 +28,13 @@ def run(data: Path | None = None) -> Report:
     took: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         world = World(Policy(), Path(folder))
+        perform = world.performing(complete)
         for number in range(CALLS):
             body = {"model": "gpt-4o-mini", "messages": prompt(unique=True)}
             request = Request(f"call-{number}", "chat", "gpt-4o-mini", body, "https://api.example", notes=[])
             record = Record(request, reply, "ok", 1, 2, "gpt-4o-mini", None)
             started = time.perf_counter()
-            world.perform(effects.Write(record))
+            perform(effects.Write(record))
             took.append((time.perf_counter() - started) * 1e6)
         started = time.perf_counter()
         world.writer.flush()
