@@ -164,7 +164,7 @@ class Source:
             elif key in TEXTS:
                 body[key] = []
             else:
-                body[key] = self._parameter(key, parts[0])
+                body[key] = self._parameter(key, parts[0], outline)
         return body
 
     def _input(self, part: bytes) -> Any:
@@ -172,17 +172,18 @@ class Source:
         data = self.reader.kept(part) if self.needs.inputs else None
         return " " * max(0, self.reader.sizes([part])[0] - len('""')) if data is None else decode(data)
 
-    def _parameter(self, key: str, part: bytes) -> Any:
+    def _parameter(self, key: str, part: bytes, outline: Outline) -> Any:
         """The value of a large parameter; shared between calls, as nobody changes a body."""
         if part not in self._parameters:
-            self._parameters[part] = self._read_parameter(key, part)
+            self._parameters[part] = self._read_parameter(key, part, outline)
         return self._parameters[part]
 
-    def _read_parameter(self, key: str, part: bytes) -> Any:
+    def _read_parameter(self, key: str, part: bytes, outline: Outline) -> Any:
+        """Where it was withheld, something as different from others as it was, and the types of tools."""
         data = self.reader.kept(part)
         if data is not None:
             return decode(data)
-        return [{"type": "function"}] if key == "tools" else {"withheld": True}
+        return [{"type": kind} for kind in outline.kinds] if key == "tools" else {"withheld": part.hex()}
 
     def _key(self, fact: Fact, outline: Outline) -> str:
         """What tells this request from any other: its cache key where it has one, else a hash of its parts.

@@ -24,11 +24,16 @@ T = TypeVar("T")
 Groups: TypeAlias = list[list[bytes]]
 
 SPLIT = frozenset({"messages", "input"})
+#: Parameters, beside the model, whose texts are words of the API, never of a prompt.
+WORDS = frozenset({"service_tier", "encoding_format", "prompt_cache_retention"})
 INLINE_BYTES = 64
 INLINE, ONE, MANY = 0, 1, 2
 
 #: One number as `pack` writes it: seven bits a byte, the lowest first, the high bit on all but the last.
 _VARINT = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
+
+#: A tool's type such as `web_search_20260209`, or none.
+_KIND = re.compile(r"[a-z0-9_.-]{0,48}")
 
 _encode = msgspec.json.Encoder().encode
 
@@ -51,8 +56,8 @@ def digest(data: bytes) -> bytes:
 
 
 def split(body: Json, *, private: bool = False) -> tuple[bytes, Groups]:
-    """Shape and parts of `body`. With `private`, the shape holds numbers, booleans and the model's name
-    only."""
+    """Shape and parts of `body`. With `private`, the shape holds no texts but the model, `WORDS` and the types of
+    tools."""
     shape: list[tuple[str, int, Any]] = []
     groups: Groups = []
     for key, value in body.items():
@@ -62,18 +67,27 @@ def split(body: Json, *, private: bool = False) -> tuple[bytes, Groups]:
         elif _stays_inline(key, value, private):
             shape.append((key, INLINE, value))
         else:
-            shape.append((key, ONE, None))
+            shape.append((key, ONE, _kinds(value) if private and key == "tools" else None))
             groups.append([encode(value)])
     return encode(shape), groups
 
 
+def _kinds(tools: Any) -> list[str]:
+    """The types of tools: whether an answer may be cached depends on them."""
+    listed = cast("list[Any]", tools) if isinstance(tools, list) else []
+    kinds = {str(cast("Json", tool).get("type", "")) for tool in listed if isinstance(tool, dict)}
+    return sorted({kind if _KIND.fullmatch(kind) else "other" for kind in kinds})
+
+
 class Outline(Struct, frozen=True):
     """What a shape says of a body: `values` stand in it, in body order; the values of `keys` lie in parts, one
-    group a key, in body order. `lists` are those keys whose value is a list with one part an item (messages)."""
+    group a key, in body order. `lists` are those keys whose value is a list with one part an item (messages).
+    `kinds` are the types of tools where the tools themselves are withheld."""
 
     values: Json
     keys: tuple[str, ...]
     lists: frozenset[str]
+    kinds: tuple[str, ...] = ()
 
     def named(self, groups: Iterable[Sequence[T]]) -> list[tuple[str, Sequence[T]]]:
         """Each key with its parts, or with whatever stands for them (hashes, sizes)."""
@@ -83,13 +97,14 @@ class Outline(Struct, frozen=True):
 def outline(shape: bytes) -> Outline:
     """A shape without its parts: parameters are to be had without putting the body together.
 
-    With `private` that is numbers, booleans and the model; else also what is at most 64 bytes long.
+    With `private` that is numbers, booleans, the model and `WORDS`; else also what is at most 64 bytes long.
     """
     items: list[tuple[str, int, Any]] = decode(shape)
     return Outline(
         {key: value for key, kind, value in items if kind == INLINE},
         tuple(key for key, kind, _ in items if kind != INLINE),
         frozenset(key for key, kind, _ in items if kind == MANY),
+        next((tuple(value) for key, kind, value in items if kind == ONE and key == "tools" and value), ()),
     )
 
 
@@ -118,13 +133,14 @@ def _is_list_of_items(value: object) -> bool:
 def _stays_inline(key: str, value: object, private: bool) -> bool:
     if _is_plain(value) or (private and key == "model"):
         return True
-    return not private and len(encode(value)) <= INLINE_BYTES
+    return (not private or key in WORDS) and len(encode(value)) <= INLINE_BYTES
 
 
 def _is_plain(value: Any) -> bool:
-    return (
-        value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and abs(value) < 2**53)
-    )
+    """Whether there can be no text in it."""
+    if isinstance(value, int):
+        return abs(value) < 2**53
+    return value is None or isinstance(value, float) or value in ({}, [], "")
 
 
 def pack(groups: Iterable[Iterable[int]]) -> bytes:
