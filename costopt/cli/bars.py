@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from costopt.cli import show
 
-#: Columns of the longest bar.
-LONGEST = 40
+#: Columns of the longest bar, and of one in a table.
+LONGEST, NARROW = 40, 24
 _FULL = "\N{FULL BLOCK}"
 #: Blocks of no, one, ... seven eighths of a column.
 _EIGHTHS = ("", *map(chr, range(ord("\N{LEFT ONE EIGHTH BLOCK}"), ord(_FULL), -1)))
@@ -29,10 +29,13 @@ def draw(bars: Sequence[Bar]) -> None:
     largest = max((bar.size or 0 for bar in bars), default=0)
     if largest <= 0:
         return
-    fine = show.on_terminal() and "utf" in (sys.stdout.encoding or "").lower()
     show.line()
-    for line in _lines(bars, largest, fine):
+    for line in _lines(bars, largest, _blocks()):
         show.line(line)
+
+
+def _blocks() -> bool:
+    return show.on_terminal() and "utf" in (sys.stdout.encoding or "").lower()
 
 
 def _lines(bars: Sequence[Bar], largest: int, fine: bool) -> Iterator[str]:
@@ -44,7 +47,35 @@ def _lines(bars: Sequence[Bar], largest: int, fine: bool) -> Iterator[str]:
 
 def _drawn(size: int, largest: int, fine: bool) -> str:
     """To an eighth of a column with `fine` blocks; what is there at all is seen."""
-    eighths = -(-size * LONGEST * 8 // largest)
     if not fine:
-        return "#" * (-(-eighths // 8))
+        return "#" * _columns(size, largest, LONGEST)
+    eighths = _columns(size, largest, LONGEST * 8)
     return _FULL * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def _columns(size: int, largest: int, of: int) -> int:
+    return -(-size * of // largest)
+
+
+def legend() -> str:
+    """What the marks of `pairs` mean."""
+    spent, saved, more = _marks()
+    return f"{spent} now  {saved} saved  {more} more"
+
+
+def pairs(bills: Sequence[tuple[int | None, int | None]]) -> list[str]:
+    """A bar for each (then, now), to one scale; empty where one of both is unknown."""
+    largest = max((size or 0 for bill in bills for size in bill), default=0)
+    return [_pair(then, now, largest) for then, now in bills]
+
+
+def _pair(then: int | None, now: int | None, largest: int) -> str:
+    if then is None or now is None or largest <= 0:
+        return ""
+    spent, saved, more = _marks()
+    short, long = (_columns(max(0, size), largest, NARROW) for size in sorted((then, now)))
+    return spent * short + (saved if now < then else more) * (long - short)
+
+
+def _marks() -> tuple[str, str, str]:
+    return (_FULL, "\N{LIGHT SHADE}", "\N{DARK SHADE}") if _blocks() else ("#", "-", "+")

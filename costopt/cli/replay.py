@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.options import DEFAULT_LEDGER, since, tags, until
+from costopt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from costopt.cli.replay_source import Opened
     from costopt.policy import Policy
-    from costopt.replaying.run import Progress
     from costopt.world.ledger.words import Selection
 
 EPILOG = """\
@@ -73,7 +71,7 @@ def run(args: Namespace) -> int:
 
     from costopt.cli.replay_source import opened
 
-    with opened(args.source) as source:
+    with opened(args.source, quiet=args.json or args.csv) as source:
         if source.imported is not None:
             (sys.stderr if args.json or args.csv else sys.stdout).write(source.said() + "\n")
         source.check(wanted)
@@ -111,7 +109,7 @@ def _policies(args: Namespace) -> list[Policy]:
 def _replay(args: Namespace, source: Opened, policies: list[Policy], wanted: Selection) -> None:
     from costopt.cli import replay_csv, replay_view
 
-    with _progress(quiet=args.json or args.csv) as progress:
+    with progress_bar("replaying", quiet=args.json or args.csv) as progress:
         found = source.replay(policies, wanted, progress=progress)
     if args.json:
         show.as_json(found.to_dict() | source.told())
@@ -127,24 +125,9 @@ def _explain(args: Namespace, source: Opened, policies: list[Policy], wanted: Se
     fact = source.fact(args.explain, wanted)
     traced: list[replay_explain.Traced] = []
     for policy in policies:
-        with _progress(quiet=args.json) as progress:
+        with progress_bar("replaying", quiet=args.json) as progress:
             traced.append(replay_explain.traced(source, policy, wanted, fact, progress))
     if args.json:
         show.as_json(replay_explain.document(fact, traced) | source.told())
     else:
         replay_explain.show_traces(fact, traced)
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Generator[Progress | None]:
-    """A bar on stderr with the time left, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("replaying"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("replaying", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.options import folder
+from costopt.cli.progress import progress_bar
 from costopt.errors import CannotImport, LedgerError
 from costopt.importing import Summary, load
 from costopt.policy import Policy
@@ -106,7 +107,7 @@ class Opened(Struct, frozen=True):
 
 
 @contextmanager
-def opened(source: str) -> Generator[Opened]:
+def opened(source: str, *, quiet: bool = False) -> Generator[Opened]:
     """`source` as a ledger; that of a log is gone afterwards. Raises InputError and LedgerError."""
     path = folder(source)
     if not path.exists() and path.suffix in LOGS:
@@ -117,7 +118,7 @@ def opened(source: str) -> Generator[Opened]:
         yield Opened(str(path.parent), path.parent)
     else:
         with TemporaryDirectory(prefix="costopt-replay-") as place:
-            yield Opened(source, Path(place), _imported(source, Path(place)))
+            yield Opened(source, Path(place), _imported(source, Path(place), quiet))
 
 
 def _is_database(path: Path) -> bool:
@@ -125,9 +126,10 @@ def _is_database(path: Path) -> bool:
         return file.read(len(SQLITE)) == SQLITE
 
 
-def _imported(source: str, ledger: Path) -> Summary:
+def _imported(source: str, ledger: Path, quiet: bool) -> Summary:
     try:
-        done = load(FORMAT, [source], ledger=ledger)
+        with progress_bar("importing", quiet=quiet, bytes_=True) as progress:
+            done = load(FORMAT, [source], ledger=ledger, progress=progress)
     except CannotImport as error:
         raise InputError(f"costopt: {error}") from error
     if not done.usable:

@@ -10,16 +10,15 @@ from msgspec import Struct
 from costopt.cli import bars, show
 from costopt.cli import replay_words as words
 from costopt.cli.money import change, places
+from costopt.cli.replay_groups import short, show_groups
 from costopt.cli.replay_words import bill, money
 from costopt.cli.show import Column
 from costopt.replaying import CallResult, GroupResult, LeverResult, Outcome, Replay
 from costopt.types import Basis, Nano
 
 WIDTH = 80
-#: Rows of a table by model or tag, days of a table or chart, columns of a name.
-ROWS, DAYS, NAME = 10, 31, 36
-#: A tag that our own importers set; it is no group of calls.
-OWN_TAG = "tag:time"
+#: Columns of a cell of lever names.
+LEVERS = 18
 
 
 class View(Struct, frozen=True):
@@ -51,7 +50,7 @@ def show_replay(found: Replay, ids: Mapping[str, str]) -> None:
     else:
         _levers(view, found.outcome)
     _sources(found)
-    _groups(view)
+    show_groups(found, view.digits)
     for outcome in found.outcomes:
         _answers(view, outcome)
         _top(view, outcome)
@@ -122,55 +121,6 @@ def _sources(found: Replay) -> None:
         _say(f"  {lever}, {basis}: {source}")
 
 
-def _groups(view: View) -> None:
-    for name in view.found.outcome.by:
-        if name != OWN_TAG:
-            _group(view, name)
-
-
-def _group(view: View, name: str) -> None:
-    sides = [{group.name: group for group in outcome.by[name]} for outcome in view.found.outcomes]
-    names = [group.name for group in view.found.outcome.by[name]]
-    kept = names[-DAYS:] if name == "day" else names[:ROWS]
-    rows = [_group_row(view, each, [side[each] for side in sides]) for each in kept]
-    if rest := [each for each in names if each not in set(kept)]:
-        title = f"{len(rest):,} {'earlier' if name == 'day' else 'more'}"
-        row = _group_row(view, title, [_sum(title, [side[each] for each in rest]) for side in sides])
-        rows.insert(0 if name == "day" else len(rows), row)
-    policies = [Column(outcome.policy) for outcome in view.found.outcomes]
-    title = "day (UTC)" if name == "day" else name.replace("tag:", "tag ")
-    show.line()
-    columns = [_left(show.clean(title)), Column("calls"), Column("recorded"), *policies]
-    show.table([*columns, *([Column("change")] if len(sides) == 1 else [])], rows)
-    if name == "day" and len(kept) > 1:
-        _days(view, kept, sides)
-
-
-def _group_row(view: View, name: str, sides: Sequence[GroupResult]) -> list[str]:
-    then, now = bill(sides[0])
-    cells = [_short(name, NAME), f"{sides[0].calls:,}", view.money(then)]
-    cells += [view.money(bill(side)[1]) for side in sides]
-    return [*cells, *([change(then, now)] if len(sides) == 1 else [])]
-
-
-def _sum(name: str, groups: Sequence[GroupResult]) -> GroupResult:
-    fields = ("calls", "changed", "before", "after", "priced")
-    return GroupResult(name, *(sum(getattr(group, field) for group in groups) for field in fields))
-
-
-def _days(view: View, days: Sequence[str], sides: Sequence[Mapping[str, GroupResult]]) -> None:
-    """Then and now, day by day."""
-    drawn: list[bars.Bar] = []
-    width = max(len(name) for name in ("recorded", *(outcome.policy for outcome in view.found.outcomes)))
-    for day in days:
-        then, _ = bill(sides[0][day])
-        drawn.append(bars.Bar(f"{day}  {'recorded'.ljust(width)}", then, view.money(then)))
-        for outcome, side in zip(view.found.outcomes, sides, strict=True):
-            _, now = bill(side[day])
-            drawn.append(bars.Bar(f"{'':{len(day)}}  {outcome.policy.ljust(width)}", now, view.money(now)))
-    bars.draw(drawn)
-
-
 def _answers(view: View, outcome: Outcome) -> None:
     show.line()
     changed = sum(group.calls for group in outcome.answers)
@@ -200,7 +150,7 @@ def _top(view: View, outcome: Outcome) -> None:
 
 def _top_row(view: View, call: CallResult) -> list[str]:
     bills = [view.money(call.before), view.money(call.after)]
-    levers = _short(", ".join(call.levers), NAME // 2)
+    levers = short(", ".join(call.levers), LEVERS)
     return [show.clean(view.ids.get(call.call, call.call)), *bills, levers, call.answer or "the same"]
 
 
@@ -236,8 +186,3 @@ def _wrapped(text: str) -> list[str]:
 
 def _left(title: str) -> Column:
     return Column(title, right=False)
-
-
-def _short(name: str, width: int) -> str:
-    name = show.clean(name)
-    return name if len(name) <= width else name[: width - 3] + "..."

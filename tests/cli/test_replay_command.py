@@ -96,8 +96,8 @@ def test_the_sum_of_the_levers_is_the_difference(ledger: str, capsys: pytest.Cap
 
 def test_days_models_and_tags_are_told_then_and_now(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line.split() for line in said(capsys, ledger, "--policy", "balanced").splitlines()]
-    assert [replay_ledger.DATE, "6", "$0.001440", "$0.001440", "0%"] in lines
-    assert [replay_ledger.NEXT_DATE, "6", "$0.001440", "$0.000240", "-83.3%"] in lines
+    assert [replay_ledger.DATE, "6", "$0.001440", "$0.001440", "0%", "#" * 24] in lines
+    assert [replay_ledger.NEXT_DATE, "6", "$0.001440", "$0.000240", "-83.3%", "#" * 4 + "-" * 20] in lines
     assert ["gpt-4o-mini", "12", "$0.002880", "$0.001680", "-41.7%"] in lines
     assert ["planner", "6", "$0.001440", "$0.000720", "-50.0%"] in lines
     assert ["from", "the", "cache", "5", "$0.001200", "$0", "-100.0%"] in lines
@@ -106,8 +106,8 @@ def test_days_models_and_tags_are_told_then_and_now(ledger: str, capsys: pytest.
 def test_the_chart_is_plain_where_piped(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, ledger, "--policy", "balanced")
     assert out.isascii()
-    bars = [line.split("#", 1)[1].count("#") + 1 for line in out.splitlines() if "#" in line]
-    assert bars[:2] == [40, 24]
+    bars = {line.split()[0]: line.count("#") for line in out.splitlines() if "#" in line}
+    assert (bars["recorded"], bars["balanced"]) == (40, 24)
     assert max(map(len, out.splitlines())) <= 80
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import replay_ledger
 import sample_ledger
 
 pty = pytest.importorskip("pty", reason="platform: no pseudo-terminals")
@@ -17,6 +18,13 @@ def test_on_a_terminal_tables_are_drawn_and_no_color_is_honoured(tmp_path: Path,
     assert "─" in out
     assert "$0.000423" in out
     assert ("\x1b[3" in out) is False  # no colours are used, only bold
+
+
+def test_a_replay_is_drawn_on_a_terminal(tmp_path: Path) -> None:
+    ledger = str(replay_ledger.write(tmp_path))
+    out = _on_a_terminal(["replay", ledger, "--policy", "balanced"], True)
+    assert "\N{FULL BLOCK}" * 4 + "\N{LIGHT SHADE}" * 20 in out
+    assert "replaying" not in out  # the bar is on stderr, which is no terminal here
 
 
 def _on_a_terminal(args: list[str], colour: bool) -> str:

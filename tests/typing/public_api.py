@@ -7,6 +7,7 @@ from openai import AsyncAzureOpenAI, AsyncOpenAI, AzureOpenAI, OpenAI
 from openai.types.chat import ChatCompletion
 
 import costopt
+from costopt.replaying import Replay
 
 
 def wrap_keeps_the_type() -> None:
@@ -50,3 +51,11 @@ def tags_and_errors() -> None:
         costopt.UnsupportedClient,
     ]
     assert errors
+
+
+def replay_is_typed() -> None:
+    found = costopt.replay("~/.costopt", "balanced", against={"version": 1}, tags={"agent": "planner"})
+    assert_type(found, Replay)
+    assert_type(found.outcome.saved, int)
+    assert_type(found.outcome.interval, tuple[int, int] | None)
+    assert_type(found.outcome.top[0].before, int | None)
