@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.money import dollars
-from costopt.cli.options import add_json, add_ledger, folder
+from costopt.cli.options import add_json, add_ledger, folder, tags
+from costopt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
     from costopt.importing import Options, Summary
-    from costopt.importing.run import Progress
 
 #: Unusable lines that are printed; --json has all.
 SHOWN = 20
@@ -64,7 +62,7 @@ def run(args: Namespace) -> int:
 
     options = _options(args)
     try:
-        with _progress(quiet=args.json) as progress:
+        with progress_bar("importing", quiet=args.json, bytes_=True) as progress:
             done = load(
                 args.format,
                 args.paths,
@@ -106,7 +104,7 @@ def _options(args: Namespace) -> Options:
         tools=_tools(args.tools) if args.tools else None,
         start=_start(args.start) if args.start else None,
         every=_every(args.every),
-        tags=dict(_tag(given) for given in args.tag or ()),
+        tags=tags("--tag", args.tag),
         prompt_cache=not args.no_prompt_cache,
     )
 
@@ -141,13 +139,6 @@ def _every(text: str) -> int:
     if match is None:
         raise InputError(f"costopt: --every {text!r}: write a span such as 2s, 500ms or 1m (ms, s, m, h, d)")
     return int(match[1]) * _NANOS[match[2]]
-
-
-def _tag(given: str) -> tuple[str, str]:
-    name, equals, value = given.partition("=")
-    if not equals or not name.strip():
-        raise InputError(f"costopt: --tag {given!r}: write NAME=VALUE")
-    return name.strip(), value.strip()
 
 
 def _nothing(done: Summary) -> str:
@@ -194,17 +185,3 @@ def _line(done: Summary, at: int) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def _progress(*, quiet: bool) -> Generator[Progress | None]:
-    """A bar on stderr with the time left, on a terminal only."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("importing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
