@@ -14,11 +14,12 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from msgspec.structs import astuple
 
+from costopt.decide.keys import digest
 from costopt.types import Json, Record, Reply, Request, Usage
 from costopt.world.bulk import insert, select
 from costopt.world.ledger import words
 from costopt.world.ledger.intern import Interner, Origin
-from costopt.world.ledger.parts import digest, encode, pack, request_hash, split
+from costopt.world.ledger.parts import encode, pack, request_hash, split
 from costopt.world.ledger.rollup import Rollup
 
 #: Reply headers worth keeping: what they are, whose id it was, how long it took, how much is left.

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 import zstandard
 
+from costopt.decide.keys import digest
 from costopt.world.bulk import insert, select
-from costopt.world.ledger.parts import digest, encode
+from costopt.world.ledger.parts import encode
 
 RAW, ZSTD, WITHHELD = 0, 1, 2
 #: Bytes from which a part is compressed: shorter ones gain next to nothing.
