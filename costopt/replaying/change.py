@@ -98,7 +98,8 @@ class Judge:
 
     def _rest(self, past: Past, record: Record, lever: str, blamed: str) -> tuple[str, Basis]:
         """Whose is what no layer has claimed, and how sure that is."""
-        if lever:
+        if lever or record.outcome == "hit":
+            lever = lever or _tier_lever(_tier(record))
             return lever, _sureness(past, record, lever)
         if record.receipt and past.fact.usage and record.receipt.usage != past.fact.usage:
             return blamed or "prompt cache", "assumed"
@@ -139,8 +140,7 @@ def _lever(past: Past, record: Record) -> str:
     """The lever that made of this call something else than it was; "" where the provider got what it got then."""
     fact, receipt = past.fact, record.receipt
     if record.outcome != fact.outcome and "hit" in (record.outcome, fact.outcome):
-        tier = record.reply.tier if record.outcome == "hit" and record.reply else fact.tier
-        return "share" if tier == "flight" else "cache"
+        return _tier_lever(_tier(record) if record.outcome == "hit" else fact.tier)
     if record.outcome != fact.outcome and "refused" in (record.outcome, fact.outcome):
         error = record.error if record.outcome == "refused" else fact.error
         return _REFUSALS.get(error.partition(":")[0], "budget")
@@ -149,6 +149,10 @@ def _lever(past: Past, record: Record) -> str:
     if receipt.model not in asked_then(fact) or len(receipt.attempts) != len(fact.attempts):
         return "route"
     return "trim" if receipt.trimmed != fact.trimmed else ""
+
+
+def _tier_lever(tier: str) -> str:
+    return "share" if tier == "flight" else "cache"
 
 
 def _sureness(past: Past, record: Record, lever: str) -> Basis:
