@@ -33,8 +33,9 @@ def insert(db: sqlite3.Connection, into: str, rows: Sequence[Sequence[Any]], the
 
 def select(db: sqlite3.Connection, query: str, keys: Sequence[Any]) -> Iterator[Any]:
     """The rows of `query`, which ends in IN, for all `keys`, none of which is None."""
+    sizes = _sizes(db, 1)
     while keys:
-        size = min((size for size in _sizes(db, 1) if size >= len(keys)), default=SIZES[0])
+        size = min((size for size in sizes if size >= len(keys)), default=sizes[0])
         some, keys = keys[:size], keys[size:]
         spare = [None] * (size - len(some))  # equal to nothing
         yield from db.execute(f"{query} ({', '.join('?' * size)})", [*some, *spare])
