@@ -16,6 +16,9 @@ from costopt.world.ledger.words import Fact
 
 DAY_NS = 86_400 * 10**9
 TOP = 20
+#: Values told apart of one tag; the calls of any further ones are counted together, as `OTHERS`.
+VALUES = 5000
+OTHERS = "(others)"
 #: Sessions are thrown together beyond this many, for the bootstrap.
 SESSIONS = 20_000
 #: Tags that name a session, the first that is there.
@@ -79,7 +82,8 @@ class Tally:
             )
             sums.calls += 1
         for group, name in _groups(fact):
-            self.by[group][name].add(change)
+            groups = self.by[group]
+            groups[name if name in groups or len(groups) < VALUES else OTHERS].add(change)
         if change.answer:
             self.answers[change.answer].add(change)
         if change.saved or change.answer:
