@@ -74,7 +74,9 @@ class Plan:
 
     def entry(self, request: Request, reply: Reply) -> Entry:
         assert self.policy.cache is not None
-        receipt = replace(reply.receipt, savings=(), attempts=()) if reply.receipt else None
+        receipt = reply.receipt
+        if receipt is not None:
+            receipt = replace(receipt, savings=_chosen(receipt), attempts=())
         return Entry(
             replace(reply, receipt=receipt, waited_ns=0),
             request.at,
@@ -92,7 +94,7 @@ class Plan:
         savings: tuple[Saving, ...] = ()
         if paid.cost is not None:
             basis: Basis = "estimated" if paid.usage.estimated else "derived"
-            savings = (Saving(lever, paid.cost, basis, "the stored call paid again"),)
+            savings = (Saving(lever, paid.cost, basis, "the stored call paid again"), *paid.savings)
         return replace(entry.reply, tier=found, receipt=replace(paid, cost=0, savings=savings))
 
     # route
@@ -321,6 +323,12 @@ def _applies(limit: Limit, provider: str, name: str) -> bool:
     if not limit.models:
         return limit.group == provider
     return any(fnmatchcase(name, pattern) for pattern in limit.models)
+
+
+def _chosen(receipt: Receipt) -> tuple[Saving, ...]:
+    """That another model than the one asked for was chosen, which saves a hit nothing: without it nobody could tell
+    that from a model that answers under another name."""
+    return tuple(replace(saving, nano=0) for saving in receipt.savings if saving.lever == "route")
 
 
 def _total(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Nano | None:

@@ -15,21 +15,26 @@ STEP = 128
 
 
 class PromptCache:
-    """Remembers prefixes by hash. `clock` gives seconds; after `keep` idle seconds one is forgotten."""
+    """Remembers prefixes by hash. `clock` gives seconds; after `keep` idle seconds one is forgotten.
 
-    def __init__(self, clock: Callable[[], float], keep: float = 300.0) -> None:
+    A new prefix can be read once the answer to its prompt begins, `prefill` seconds after it came."""
+
+    def __init__(self, clock: Callable[[], float], keep: float = 300.0, prefill: float = 0.0) -> None:
         self._clock = clock
         self._keep = keep
-        self._seen: dict[bytes, float] = {}
+        self._prefill = prefill
+        self._seen: dict[bytes, tuple[float, float]] = {}
 
     def read(self, model: str, tokens: Sequence[int]) -> int:
         """Tokens of this prompt that were cached by an earlier one; from now on all of it is."""
         now = self._clock()
         cached = 0
         for length, prefix in self._prefixes(model, tokens):
-            if now - self._seen.get(prefix, -self._keep) < self._keep:
+            since, used = self._seen.get(prefix, (now, -self._keep))
+            alive = now - used < self._keep
+            if alive and since <= now:
                 cached = length
-            self._seen[prefix] = now
+            self._seen[prefix] = (since if alive else now + self._prefill, now)
         return cached
 
     def _prefixes(self, model: str, tokens: Sequence[int]) -> list[tuple[int, bytes]]:

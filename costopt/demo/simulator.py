@@ -63,7 +63,8 @@ class Simulator:
     """Serves on 127.0.0.1 until closed. Times are in seconds.
 
     `latency` passes before an answer begins, `chunk_delay` before each streamed event. `encode` turns text
-    into token ids. `requests` lists what came, as (path, body), GETs with an empty body; `headers` theirs.
+    into token ids. `prefill` after it came, by `clock`, a prompt can be read from the prompt cache. `requests`
+    lists what came, as (path, body), GETs with an empty body; `headers` theirs.
     `cut_off` holds the paths of streams that did not reach their end, `billed` what answers are charged for.
     """
 
@@ -74,6 +75,7 @@ class Simulator:
         chunk_delay: float = 0.0,
         encode: Encode = lexemes,
         clock: Callable[[], float] = time.monotonic,
+        prefill: float = 0.0,
     ) -> None:
         self.latency = latency
         self.chunk_delay = chunk_delay
@@ -83,7 +85,7 @@ class Simulator:
         self.billed: list[Billed] = []
         self._encode = encode
         self._ids: dict[str, tuple[int, ...]] = {}
-        self._prompts = PromptCache(clock)
+        self._prompts = PromptCache(clock, prefill=prefill)
         self._faults: deque[Fault] = deque()
         self._voices: dict[str, Voice] = {
             "/chat/completions": ChatVoice(),
