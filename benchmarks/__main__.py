@@ -17,6 +17,8 @@ NAMES = {
     "concurrency": "10,000 concurrent async calls on a loopback server",
     "clients": "requests of real SDKs and frameworks, byte for byte through the transport",
     "importing": "agent transcripts into a ledger: every call counted, no line lost, nothing twice",
+    "replay": "100,000 recorded calls replayed: calls/s, peak memory, the same bill",
+    "reality": "predicted bill against the bill of really running the policy",
     "demo": "the demo's saving, twice, to the nano-dollar",
 }
 
