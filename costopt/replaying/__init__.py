@@ -10,6 +10,16 @@ from costopt.replaying.result import (
     Outcome,
     Replay,
 )
+from costopt.replaying.rows import frame
 from costopt.replaying.run import replay
 
-__all__ = ["CacheAccuracy", "CallResult", "GroupResult", "LeverResult", "Outcome", "Replay", "replay"]
+__all__ = [
+    "CacheAccuracy",
+    "CallResult",
+    "GroupResult",
+    "LeverResult",
+    "Outcome",
+    "Replay",
+    "frame",
+    "replay",
+]

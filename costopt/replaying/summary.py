@@ -45,7 +45,7 @@ def outcome_of(policy: Policy, tally: Tally, waited_ns: int, notes: tuple[str, .
         outcomes=dict(sorted(tally.outcomes.items())),
         answers=_groups(tally.answers),
         by={name: _by(name, tally.by[name]) for name in sorted(tally.by)},
-        top=tuple(map(_call, tally.top())),
+        top=tuple(map(call_result, tally.top())),
         interval=interval(tally.sessions),
         unpriced_then=tally.unpriced_then,
         unpriced_now=tally.unpriced_now,
@@ -79,7 +79,7 @@ def _group(name: str, sums: Sums) -> GroupResult:
     return GroupResult(name, sums.calls, sums.changed, sums.before, sums.after, sums.priced)
 
 
-def _call(change: Change) -> CallResult:
+def call_result(change: Change) -> CallResult:
     levers: dict[str, Nano] = {}
     for share in change.shares:
         levers[share.lever] = levers.get(share.lever, 0) + share.nano
