@@ -70,7 +70,8 @@ class Judge:
         answer, detail = _answer(past, record)
         if before is None or after is None:
             return Change(fact.id, before, after, (), answer, detail, lever)
-        shares = _shares(fact.savings, record, before - after, self._rest(past, record, lever, blamed))
+        rest = self._rest(past, record, lever, blamed)
+        shares = _shares(fact.savings if lever else None, record, before - after, rest)
         if lever == "route" and record.receipt:
             shares = tuple(self._spread(share, record) for share in shares)
         return Change(fact.id, before, after, shares, answer, detail, lever)
@@ -121,12 +122,13 @@ class Judge:
 
 
 def _shares(
-    then: Iterable[Saving], record: Record, saved: Nano, rest: tuple[str, Basis]
+    then: Iterable[Saving] | None, record: Record, saved: Nano, rest: tuple[str, Basis]
 ) -> tuple[Share, ...]:
-    """What each lever is worth now less what it was worth then; what is left over goes to `rest`."""
+    """What each lever is worth now less what it was worth then; what is left over goes to `rest`. With None no lever
+    changed anything, so that none has a share, whatever it claims to save against a call that was never made."""
     sums: dict[tuple[str, Basis], Nano] = {}
-    now = record.receipt.savings if record.receipt else ()
-    for sign, savings in ((1, now), (-1, then)):
+    now = record.receipt.savings if record.receipt and then is not None else ()
+    for sign, savings in ((1, now), (-1, then or ())):
         for saving in savings:
             key = saving.lever, saving.basis
             sums[key] = sums.get(key, 0) + sign * saving.nano
