@@ -109,7 +109,7 @@ class _Run:
         self.sources = sources
         self._opened = opened
         self._summary = summary
-        self._recorder = Recorder(options, pricemap.load(), counter())
+        self._recorder = Recorder(options, pricemap.load(options.prices), counter())
         self._calls = self._new(format_named(summary.format).read(iter(sources), options))
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from costopt.policy import Price
 from costopt.types import Api, Finish, Json, Nano, Usage
 
 #: The tag of calls whose log has no times, so that they were made up (`Options.start`, `every`).
@@ -32,8 +33,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     `model` is for calls that name none, or one without a price; `tools` are the schemas that every call of a
     transcript sent. `start` (ns) and `every` (ns between two calls) give times to logs that have none. `tags` are
-    added to every call. With `prompt_cache`, tokens that had to be counted here are split as the provider's prompt
-    cache would have.
+    added to every call. `prices` are the user's own, as in a policy. With `prompt_cache`, tokens that had to be
+    counted here are split as the provider's prompt cache would have.
     """
 
     model: str = ""
@@ -42,6 +43,7 @@ class Options(Struct, frozen=True, kw_only=True):
     every: int = 2 * 10**9
     tags: Mapping[str, str] = {}
     prompt_cache: bool = True
+    prices: Mapping[str, Price] = {}
 
 
 class Imported(Struct, frozen=True, kw_only=True):
