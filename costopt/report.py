@@ -11,13 +11,13 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import Struct
 
+from costopt.money import dollars, places
 from costopt.types import Basis, Nano, Saving, Usage
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.totals import FOREVER, Sums, totals
@@ -70,6 +70,11 @@ class Row(Struct, frozen=True):
         """More that was saved if the assumptions named in the ledger hold."""
         return sum(s.nano for s in self.savings if s.basis not in SURE)
 
+    @property
+    def digits(self) -> int:
+        """Decimals that serve all its money, and that of the rows it sums up."""
+        return places((self.cost, self.saved, self.saved_assumed))
+
     def to_dict(self) -> dict[str, Any]:
         counts = {name: getattr(self, name) for name in _COUNTS}
         return {
@@ -99,10 +104,11 @@ class Report(Struct, frozen=True):
         t = self.total
         if self.empty:
             return "No calls are recorded for this period."
-        parts = [f"{dollars(t.cost)} spent on {t.calls:,} calls ({t.hits:,} answered without a provider)"]
-        parts.append(f"{dollars(t.saved)} saved")
+        cost, saved, assumed = (dollars(nano, t.digits) for nano in (t.cost, t.saved, t.saved_assumed))
+        parts = [f"{cost} spent on {t.calls:,} calls ({t.hits:,} answered without a provider)"]
+        parts.append(f"{saved} saved")
         if t.saved_assumed:
-            parts.append(f"{dollars(t.saved_assumed)} more if the assumptions hold")
+            parts.append(f"{assumed} more if the assumptions hold")
         if t.unpriced:
             parts.append(f"{t.unpriced:,} calls have no known price and are not counted in money")
         return "; ".join(parts) + "."
@@ -144,11 +150,12 @@ class Report(Struct, frozen=True):
             table.add_column(name.removeprefix("tag:"))
         for name in ("calls", "hits", "prompt tokens", "output tokens", "cost", "saved", "if assumed"):
             table.add_column(name, justify="right")
+        digits = self.total.digits
         for row in self.rows:
-            table.add_row(*map(Text, row.group), *_figures(row))
+            table.add_row(*map(Text, row.group), *_figures(row, digits))
         if len(self.rows) > 1 and self.by:
             table.add_section()
-            table.add_row("total", *[""] * (len(self.by) - 1), *_figures(self.total))
+            table.add_row("total", *[""] * (len(self.by) - 1), *_figures(self.total, digits))
         return table
 
 
@@ -220,16 +227,6 @@ def frame(path: str | Path, *, since: int | None = None, until: int | None = Non
         return [_flat(fact) for fact in reader.facts(since or 0, FOREVER if until is None else until)]
 
 
-def dollars(nano: Nano | None) -> str:
-    """For people: cents from a dollar up, six places below, nine for what six would hide; None is unknown."""
-    if nano is None:
-        return "unknown"
-    size = abs(nano)
-    places = 2 if size >= 10**9 or not size else 6 if size >= 1000 else 9
-    shown = Decimal(size).scaleb(-9).quantize(Decimal(1).scaleb(-places))
-    return f"{'-' if nano < 0 else ''}${shown:,f}"
-
-
 def _row(group: tuple[str, ...], sums: Sums) -> Row:
     counts = dict(sums.counts)
     cost, priced = counts.pop("cost"), counts.pop("priced")
@@ -273,7 +270,7 @@ def _cell(text: str) -> str:
     return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
 
 
-def _figures(row: Row) -> list[str]:
+def _figures(row: Row, digits: int) -> list[str]:
     numbers = [f"{row.calls:,}", f"{row.hits:,}", f"{row.prompt:,}", f"{row.output:,}"]
-    cost = dollars(row.cost) + (f" + {row.unpriced:,} unpriced" if row.unpriced else "")
-    return [*numbers, cost, dollars(row.saved), dollars(row.saved_assumed)]
+    cost = dollars(row.cost, digits) + (f" + {row.unpriced:,} unpriced" if row.unpriced else "")
+    return [*numbers, cost, dollars(row.saved, digits), dollars(row.saved_assumed, digits)]

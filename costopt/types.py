@@ -185,9 +185,3 @@ class Record(Struct, frozen=True):
     asked_model: str
     receipt: Receipt | None
     error: str = ""
-
-
-def usd(nano: Nano) -> str:
-    """Nano-USD as decimal dollars with nine places, exact: 421000 is `0.000421000`."""
-    sign, nano = ("-", -nano) if nano < 0 else ("", nano)
-    return f"{sign}{nano // 10**9}.{nano % 10**9:09d}"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.money import change, dollars, with_usd
 from costopt.cli.options import add_json, add_ledger, folder
 from costopt.cli.show import Column
+from costopt.money import change, dollars, with_usd
 
 if TYPE_CHECKING:
     from costopt.demo.outcome import DemoResult, Side

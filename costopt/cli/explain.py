@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
-from costopt.cli.money import dollars, with_usd
 from costopt.cli.options import add_json, add_ledger, folder
 from costopt.cli.show import Column
+from costopt.money import dollars, with_usd
 
 if TYPE_CHECKING:
     from costopt.report import Explanation

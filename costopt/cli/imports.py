@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.money import dollars
 from costopt.cli.options import add_json, add_ledger, folder, tags
 from costopt.cli.progress import progress_bar
+from costopt.money import dollars
 
 if TYPE_CHECKING:
     from costopt.importing import Options, Summary

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from costopt.cli import replay_words as words
 from costopt.cli import show
-from costopt.cli.money import dollars, usd, with_usd
 from costopt.cli.show import Column
+from costopt.money import dollars, with_usd
 from costopt.policy import Policy
 from costopt.replaying.change import Change
 from costopt.replaying.trace import SECOND, Step, Trace
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Columns of a line.
 WIDTH = 80
+#: Decimals of dollars, to the nano-dollar: one call is cheap.
+DIGITS = 9
 
 
 class Traced(Struct, frozen=True):
@@ -56,7 +58,11 @@ def show_traces(fact: Fact, traced: Sequence[Traced]) -> None:
     show.heading(f"call {show.clean(fact.id)}")
     then = None if fact.unpriced else fact.cost or 0
     model = fact.served if fact.served == fact.asked else f"{fact.asked} asked, {fact.served} answered"
-    show.line(show.clean(f"recorded: {words.ENDS.get(fact.outcome, fact.outcome)}, {model}, {_money(then)}"))
+    show.line(
+        show.clean(
+            f"recorded: {words.ENDS.get(fact.outcome, fact.outcome)}, {model}, {dollars(then, DIGITS)}"
+        )
+    )
     for one in traced:
         show.line()
         show.heading(f"under {show.clean(one.policy)}")
@@ -80,15 +86,16 @@ def _words(step: Step) -> str:
 
 def _change(change: Change) -> None:
     show.line()
-    show.line(f"recorded {_money(change.before)}, now {_money(change.after)}")
+    show.line(f"recorded {dollars(change.before, DIGITS)}, now {dollars(change.after, DIGITS)}")
     if change.shares:
         show.line("what the difference consists of, + saved, - lost:")
         columns = [_left("lever"), _left("basis"), Column("saved"), Column("between")]
         rows = [
-            [s.lever, s.basis, _money(s.nano, signed=True), _between(s.low, s.high)] for s in change.shares
+            [s.lever, s.basis, dollars(s.nano, DIGITS, signed=True), _between(s.low, s.high)]
+            for s in change.shares
         ]
         if len(rows) > 1:
-            rows.append(["recorded less now", "", _money(change.saved, signed=True), ""])
+            rows.append(["recorded less now", "", dollars(change.saved, DIGITS, signed=True), ""])
         show.table(columns, rows, footer=len(rows) > 1)
     detail = f" ({change.detail})" if change.detail else ""
     same = "the caller gets the recorded answer"
@@ -98,12 +105,13 @@ def _change(change: Change) -> None:
 
 
 def _between(low: Nano, high: Nano) -> str:
-    return "" if low == high else f"{_money(low, signed=True)} and {_money(high, signed=True)}"
+    ends = [dollars(end, DIGITS, signed=True) for end in (low, high)]
+    return "" if low == high else " and ".join(ends)
 
 
 def document(fact: Fact, traced: Sequence[Traced]) -> dict[str, Any]:
     """`steps` in order: `at_ns` after the call came in; `shares` add up to `before - after`."""
-    return {"unit": "nano-USD", "call": fact.id, "traces": [_told(one) for one in traced]}
+    return with_usd({"unit": "nano-USD", "call": fact.id, "traces": [_told(one) for one in traced]})
 
 
 def _told(one: Traced) -> dict[str, Any]:
@@ -113,20 +121,12 @@ def _told(one: Traced) -> dict[str, Any]:
         "policy": one.policy,
         "steps": msgspec.to_builtins(one.steps),
         "before": change.before,
-        "before_usd": usd(change.before),
         "after": change.after,
-        "after_usd": usd(change.after),
         "saved": change.saved if priced else None,
-        "saved_usd": usd(change.saved if priced else None),
-        "shares": with_usd(msgspec.to_builtins(change.shares)),
+        "shares": msgspec.to_builtins(change.shares),
         "answer": change.answer,
         "detail": change.detail,
     }
-
-
-def _money(nano: Nano | None, *, signed: bool = False) -> str:
-    """To the nano-dollar: one call is cheap."""
-    return words.UNKNOWN if nano is None else dollars(nano, 9, signed=signed)
 
 
 def _left(title: str) -> Column:

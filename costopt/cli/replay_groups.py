@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from costopt.cli import bars, show
-from costopt.cli.money import change
-from costopt.cli.replay_words import bill, money
+from costopt.cli.replay_words import bill
 from costopt.cli.show import Column
+from costopt.money import change, dollars
 from costopt.replaying import GroupResult, Outcome, Replay
 from costopt.types import Nano
 
@@ -73,7 +73,7 @@ def _sum(groups: Sequence[GroupResult]) -> GroupResult:
 
 
 def _row(group: _Group, digits: int) -> list[str]:
-    return [short(group.name), f"{group.sides[0].calls:,}", *(money(nano, digits) for nano in group.bills)]
+    return [short(group.name), f"{group.sides[0].calls:,}", *(dollars(nano, digits) for nano in group.bills)]
 
 
 def _compared(
@@ -98,7 +98,7 @@ def _chart(groups: Sequence[_Group], policies: Sequence[str], digits: int) -> No
         for title, nano in zip(titles, group.bills, strict=True):
             day = group.name if title is titles[0] else ""
             label = f"{day.ljust(len('2026-01-01'))}  {title.ljust(wide)}"
-            drawn.append(bars.Bar(show.clean(label), nano, money(nano, digits)))
+            drawn.append(bars.Bar(show.clean(label), nano, dollars(nano, digits)))
     bars.draw(drawn)
 
 

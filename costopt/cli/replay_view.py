@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from costopt.cli import bars, show
 from costopt.cli import replay_words as words
-from costopt.cli.money import change, places
 from costopt.cli.replay_groups import short, show_groups
-from costopt.cli.replay_words import bill, money
+from costopt.cli.replay_words import bill
 from costopt.cli.show import Column
+from costopt.money import change, dollars, places
 from costopt.replaying import CallResult, GroupResult, LeverResult, Outcome, Replay
 from costopt.types import Basis, Nano
 
@@ -31,13 +31,13 @@ class View(Struct, frozen=True):
     exact: int
 
     def money(self, nano: Nano | None) -> str:
-        return money(nano, self.digits)
+        return dollars(nano, self.digits)
 
     def bill(self, nano: Nano | None) -> str:
-        return money(nano, self.exact)
+        return dollars(nano, self.exact)
 
     def lever(self, nano: Nano | None) -> str:
-        return money(nano, self.exact, signed=True)
+        return dollars(nano, self.exact, signed=True)
 
 
 def show_replay(found: Replay, ids: Mapping[str, str]) -> None:

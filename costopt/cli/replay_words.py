@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
-from costopt.cli.money import dollars, places
+from costopt.money import UNKNOWN, dollars, places, rounded
 from costopt.replaying import CacheAccuracy, GroupResult, Outcome, Replay
 from costopt.types import Basis, Nano
 
-UNKNOWN = "unknown"
 #: What a part of a saving is, by its basis.
 PARTS: tuple[tuple[tuple[Basis, ...], str], ...] = (
     (("known", "derived"), "follows from recorded calls"),
@@ -27,10 +26,6 @@ LIMITS = (
     "What no replay can know: an agent that gets another answer goes on differently. Here its later prompts, "
     "and the times at which calls come in, stay as they were recorded."
 )
-
-
-def money(nano: Nano | None, digits: int, *, signed: bool = False) -> str:
-    return UNKNOWN if nano is None else dollars(nano, digits, signed=signed)
 
 
 def bill(group: GroupResult | Outcome) -> tuple[Nano | None, Nano | None]:
@@ -52,13 +47,9 @@ def _sums(outcome: Outcome) -> Iterator[tuple[Nano, list[Nano]]]:
 
 
 def _adds_up(total: Nano, parts: list[Nano], digits: int) -> bool:
-    shown = [_rounded(part, digits) for part in parts]
+    shown = [rounded(part, digits) for part in parts]
     lost = any(part and not cut for part, cut in zip(parts, shown, strict=True))
-    return not lost and sum(shown) == _rounded(total, digits)
-
-
-def _rounded(nano: Nano, digits: int) -> Decimal:
-    return Decimal(nano).scaleb(-9).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    return not lost and sum(shown) == rounded(total, digits)
 
 
 def recorded(found: Replay, digits: int) -> str:
@@ -70,19 +61,19 @@ def recorded(found: Replay, digits: int) -> str:
             f"Recorded: {UNKNOWN}. No call of {found.calls:,} has a known price both then and now{counted}."
         )
     of = f"{outcome.priced:,} of " if outcome.priced < found.calls else ""
-    return f"Recorded: {money(outcome.before, digits)} for {of}{many(found.calls, 'call')}{counted}."
+    return f"Recorded: {dollars(outcome.before, digits)} for {of}{many(found.calls, 'call')}{counted}."
 
 
 def under(outcome: Outcome, digits: int) -> str:
     """The bill under a policy, and how sure each part of the difference is."""
     if not outcome.priced:
         return f"Under {outcome.policy}: {UNKNOWN}."
-    after, saved = money(outcome.after, digits), outcome.saved
+    after, saved = dollars(outcome.after, digits), outcome.saved
     if not saved:
         parts = _parts(_surenesses(outcome), digits)
         return f"Under {outcome.policy}: {after}, the same{': ' if parts else ''}{parts}."
     share = f" ({Decimal(100 * abs(saved)) / outcome.before:.1f}%)" if outcome.before else ""
-    more = f"{money(abs(saved), digits)} {'less' if saved > 0 else 'more'}{share}"
+    more = f"{dollars(abs(saved), digits)} {'less' if saved > 0 else 'more'}{share}"
     return f"Under {outcome.policy}: {after}, {more}: {_parts(_surenesses(outcome), digits)}."
 
 
@@ -94,8 +85,8 @@ def _parts(saved: Mapping[str, Nano], digits: int) -> str:
     if len(parts) == 1:
         return f"all of it {parts[0][0].removeprefix('is ')}"
     if len({nano > 0 for _, nano in parts}) == 1:
-        return ", ".join(f"{money(abs(nano), digits)} {what}" for what, nano in parts)
-    return "+ saved, - lost: " + ", ".join(f"{money(n, digits, signed=True)} {what}" for what, n in parts)
+        return ", ".join(f"{dollars(abs(nano), digits)} {what}" for what, nano in parts)
+    return "+ saved, - lost: " + ", ".join(f"{dollars(n, digits, signed=True)} {what}" for what, n in parts)
 
 
 def _surenesses(outcome: Outcome) -> dict[str, Nano]:
@@ -106,7 +97,7 @@ def refused(outcome: Outcome, digits: int) -> str:
     """Money of calls that are not made any more is no saving like another; empty where there are none."""
     for group in outcome.answers:
         if group.name == "refused":
-            not_spent = money(group.before - group.after if group.priced else None, digits)
+            not_spent = dollars(group.before - group.after if group.priced else None, digits)
             return f"Of the difference, {not_spent} is {many(group.calls, 'call')} that {outcome.policy} refuses."
     return ""
 
@@ -117,7 +108,7 @@ def interval(outcome: Outcome, digits: int) -> str:
         return ""
     if outcome.interval is None:
         return "No interval: fewer than 5 sessions do not tell how much the saving varies."
-    low, high = (money(end, digits, signed=True) for end in outcome.interval)
+    low, high = (dollars(end, digits, signed=True) for end in outcome.interval)
     return f"Saved on other sessions like these: {low} to {high} (95%, bootstrap over whole sessions)."
 
 
@@ -162,7 +153,7 @@ def versus(found: Replay, digits: int) -> Iterable[str]:
         return
     first, second = _surenesses(one), _surenesses(two)
     parts = _parts({what: first[what] - second[what] for what in first}, digits)
-    yield f"{one.policy} costs {money(abs(gap), digits)} {'less' if gap > 0 else 'more'} than {two.policy}: {parts}."
+    yield f"{one.policy} costs {dollars(abs(gap), digits)} {'less' if gap > 0 else 'more'} than {two.policy}: {parts}."
 
 
 def many(number: int, what: str) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.money import dollars, places, with_usd
 from costopt.cli.options import add_ledger, folder, since, until
 from costopt.cli.show import Column
+from costopt.money import dollars, with_usd
 
 if TYPE_CHECKING:
     from costopt.report import Report, Row
@@ -66,7 +66,7 @@ def _print(report: Report) -> None:
         return
     unpriced = bool(report.total.unpriced)
     columns = [*(Column(name, right=False) for name in report.by), *_columns(unpriced)]
-    digits = places((report.total.cost, report.total.saved, report.total.saved_assumed))
+    digits = report.total.digits
     rows = [[*map(_name, row.group), *_cells(row, digits, unpriced)] for row in report.rows]
     blank = [""] * (len(report.by) - 1)
     total = ["total", *blank, *_cells(report.total, digits, unpriced)]

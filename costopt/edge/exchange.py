@@ -12,7 +12,8 @@ from costopt import wire
 from costopt.drive import Live, Opened
 from costopt.edge.intake import MAX_BODY, OURS, Address, Header, Known, request_of, retry_after_s
 from costopt.errors import UpstreamError
-from costopt.types import Reply, Request, usd
+from costopt.money import usd
+from costopt.types import Reply, Request
 
 if TYPE_CHECKING:
     from costopt.engine import Engine

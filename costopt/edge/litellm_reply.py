@@ -9,7 +9,8 @@ import msgspec
 from msgspec.structs import replace
 
 from costopt import wire
-from costopt.types import Api, Json, Reply, Request, Usage, usd
+from costopt.money import usd
+from costopt.types import Api, Json, Reply, Request, Usage
 from costopt.wire import sse, tally
 
 HEADERS = (("content-type", "application/json"),)

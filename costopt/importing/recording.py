@@ -19,9 +19,10 @@ from costopt.importing.counted import Splitter
 from costopt.importing.secrets import Scrubber
 from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
+from costopt.money import exact
 from costopt.plan import CONVERSATIONS, Plan
 from costopt.policy import Policy
-from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request, usd
+from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -171,7 +172,7 @@ def _compared(request: Request, receipt: Receipt, paid: int) -> Receipt:
         request.note("import", "priced as the log says: the price map has no price")
         return replace(receipt, cost=paid, revision="log")
     if receipt.cost != paid:
-        request.note("import", f"the log says ${usd(paid)}")
+        request.note("import", f"the log says {exact(paid)}")
     return receipt
 
 

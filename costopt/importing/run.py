@@ -17,7 +17,8 @@ from costopt.importing.recording import Recorder, Unfit, record_id
 from costopt.importing.sources import Sources, found
 from costopt.importing.store import BATCH, Content, Store
 from costopt.importing.words import TIMELESS, Found, Imported, Options, Unusable
-from costopt.types import Nano, Record, usd
+from costopt.money import with_usd
+from costopt.types import Nano, Record
 from costopt.world import pricemap
 from costopt.world.tokenizers import counter
 
@@ -58,7 +59,7 @@ class Summary(Struct, kw_only=True):
         """For JSON, `cost_usd` included."""
         told = {name: getattr(self, name) for name in self.__struct_fields__ if name != "unusable"}
         lost = [{"path": each.path, "line": each.line, "why": each.why} for each in self.unusable]
-        return {**told, "cost_usd": usd(self.cost), "unusable": lost}
+        return with_usd({**told, "unusable": lost})
 
 
 def load(

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import TypeAlias
 
+from costopt.money import exact
 from costopt.policy import Budget, Ledger, Limit, Policy, Route
-from costopt.policyfile.units import say_count, say_duration, say_money, say_rate, say_size
+from costopt.policyfile.units import say_count, say_duration, say_rate, say_size
 from costopt.types import Nano
 
 #: Input and output price of a model, nano-USD per million tokens; None where it has none.
@@ -103,7 +104,7 @@ def _model(policy: Policy, name: str, tier: str, prices: Prices | None) -> str:
     price = _price(policy, name, prices)
     words = [tier] * bool(tier)
     if price:
-        words.append(f"{say_money(price[0])} in and {say_money(price[1])} out per million tokens")
+        words.append(f"{exact(price[0])} in and {exact(price[1])} out per million tokens")
     elif prices:
         words.append("price unknown")
     return f"{name} ({', '.join(words)})" if words else name
@@ -147,7 +148,7 @@ def _budget(budget: Budget) -> Iterator[str]:
         if budget.on_exceed == "reject"
         else "go to a cheaper model, and refuse if none fits"
     )
-    yield f"Spend at most {say_money(budget.limit)} {window} {who}; beyond that, {then}."
+    yield f"Spend at most {exact(budget.limit)} {window} {who}; beyond that, {then}."
     if budget.on_unknown_price == "allow":
         yield "Let calls of models without a known price pass that budget uncounted."
 

@@ -1,7 +1,7 @@
 """Quantities as a policy file writes them: `30s`, `256MB`, `$5/day`, `200k/min`, `32k`. Decimal, never float.
 
-Each reader returns plain numbers (seconds, bytes, nano-USD, counts) or raises `Wrong`; each `say_*` writes
-one back so that reading it again gives the same number.
+Each reader returns plain numbers (seconds, bytes, nano-USD, counts) or raises `Wrong`; each `say_*` (and
+`costopt.money.exact`) writes one back so that reading it again gives the same number.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from costopt.money import NANO_PER_USD
 from costopt.types import Nano
 
-NANO_PER_USD = 1_000_000_000
 MILLISECONDS = {
     "ms": 1,
     "s": 1000,
@@ -118,12 +118,6 @@ def say_count(count: int) -> str:
 
 def say_rate(number: int, window_s: float) -> str:
     return f"{say_count(number)}/{ {1: 's', 60: 'min', 3600: 'hour', 86400: 'day'}[int(window_s)] }"
-
-
-def say_money(nano: Nano) -> str:
-    dollars, rest = divmod(nano, NANO_PER_USD)
-    cents = f"{rest:09d}".rstrip("0").ljust(2, "0")
-    return f"${dollars}" if not rest else f"${dollars}.{cents}"
 
 
 def _match(pattern: str, text: str, what: str, example: str, units: str = "") -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from costopt.types import Basis, Nano, usd
+from costopt.money import with_usd
+from costopt.types import Basis, Nano
 
 SCHEMA = 1
 
@@ -111,15 +112,11 @@ class Replay(Struct, frozen=True):
                 _price(group if group["priced"] else group | {"before": None, "after": None}, group)
             for call in outcome["top"]:
                 _price(call, call)
-            for lever in outcome["levers"]:
-                lever["nano_usd"] = usd(lever["nano"])
-        return plain
+        return with_usd(plain)
 
 
 def _price(bill: dict[str, Any], told: dict[str, Any]) -> None:
-    """Put the amounts of `bill` and their difference into `told`, exact in dollars too; None stays None."""
+    """Put the amounts of `bill` and their difference into `told`; None stays None."""
     before, after = bill["before"], bill["after"]
     saved = None if before is None or after is None else before - after
-    for name, nano in (("before", before), ("after", after), ("saved", saved)):
-        told[name] = nano
-        told[f"{name}_usd"] = None if nano is None else usd(nano)
+    told |= {"before": before, "after": after, "saved": saved}

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from costopt import effects as ask
 from costopt.effects import Effect
-from costopt.types import Entry, Nano, Record, Reply, Usage, usd
+from costopt.money import exact
+from costopt.types import Entry, Record, Reply, Usage
 
 #: Characters of a key that are shown.
 KEY = 12
@@ -96,12 +97,12 @@ def _correct(effect: ask.Correct) -> str:
 
 
 def _reserve(effect: ask.Reserve) -> str:
-    scopes = ", ".join(f"{claim.scope} (limit {_money(claim.limit)})" for claim in effect.claims)
-    return f"{_money(effect.nano)} in {scopes or 'no budget'}"
+    scopes = ", ".join(f"{claim.scope} (limit {exact(claim.limit)})" for claim in effect.claims)
+    return f"{exact(effect.nano)} in {scopes or 'no budget'}"
 
 
 def _settle(effect: ask.Settle) -> str:
-    return f"{_money(effect.nano)} of {_money(effect.hold.nano)} set aside"
+    return f"{exact(effect.nano)} of {exact(effect.hold.nano)} set aside"
 
 
 def _land(effect: ask.Land) -> str:
@@ -111,8 +112,8 @@ def _land(effect: ask.Land) -> str:
 def _write(effect: ask.Write) -> str:
     record: Record = effect.record
     receipt = record.receipt
-    spent = "" if receipt is None else f", {_money(receipt.cost)}"
-    saved = "".join(f", {s.lever} {_money(s.nano, '+')}" for s in (receipt.savings if receipt else ()))
+    spent = "" if receipt is None else f", {exact(receipt.cost)}"
+    saved = "".join(f", {s.lever} {exact(s.nano, signed=True)}" for s in (receipt.savings if receipt else ()))
     return record.outcome + spent + saved + (f" ({record.error})" if record.error else "")
 
 
@@ -146,14 +147,6 @@ def _usage(usage: Usage) -> str:
     cached += [f"{written:,} written to cache"] if written else []
     inside = f" ({', '.join(cached)})" if cached else ""
     return f"{usage.prompt:,} prompt tokens{inside}, {usage.output:,} output"
-
-
-def _money(nano: Nano | None, plus: str = "") -> str:
-    """`$0.000421`, without the zeros at the end; None is `unknown`."""
-    if nano is None:
-        return "unknown"
-    sign = "-" if nano < 0 else plus
-    return f"{sign}${usd(abs(nano)).rstrip('0').removesuffix('.')}"
 
 
 def _time(nano: int) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from costopt.effects import Claim, Hold
 from costopt.errors import BudgetExceeded
+from costopt.money import exact
 from costopt.types import Nano
 from costopt.world.clock import SECOND
 from costopt.world.files import StoreUnavailable, private_file
@@ -191,8 +192,8 @@ def _held(con: sqlite3.Connection, claim: Claim, now: int) -> Nano:
 
 def _refusal(claim: Claim, spent: Nano, held: Nano, nano: Nano) -> str:
     return (
-        f"budget {claim.scope!r}: {dollars(nano)} more would pass its limit of {dollars(claim.limit)} "
-        f"({dollars(spent)} spent, {dollars(held)} held by calls under way); {_resets(claim.end)}"
+        f"budget {claim.scope!r}: {exact(nano)} more would pass its limit of {exact(claim.limit)} "
+        f"({exact(spent)} spent, {exact(held)} held by calls under way); {_resets(claim.end)}"
     )
 
 
@@ -202,13 +203,6 @@ def _resets(end: int) -> str:
     except (OverflowError, ValueError, OSError):
         return "it never resets"
     return f"it resets at {when:%Y-%m-%d %H:%M:%S} UTC" if when.year < 2200 else "it never resets"
-
-
-def dollars(nano: Nano) -> str:
-    """`$0.0015`: exact, without trailing zeros, at least two decimals."""
-    whole, part = divmod(abs(nano), SECOND)
-    digits = f"{part:09d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if nano < 0 else ''}${whole}.{digits}"
 
 
 def _roll_back(con: sqlite3.Connection) -> None:

@@ -5,8 +5,8 @@ import pytest
 import sample_ledger
 
 from costopt.cli import demo, main, show
-from costopt.cli.money import with_usd
 from costopt.demo.outcome import DemoResult, Side
+from costopt.money import with_usd
 
 
 def result(ledger: Path, *, wrapped_cost: int | None = 600_000_000, real_model: bool = False) -> DemoResult:
@@ -56,8 +56,8 @@ def test_a_bill_that_differs_is_not_passed_over(tmp_path: Path, capsys: pytest.C
 def test_an_unknown_price_makes_no_saving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = shown(capsys, result(tmp_path, wrapped_cost=None))
     assert [line.split() for line in out.splitlines() if line.startswith(("cost", "total"))] == [
-        ["cost", "$1.000000001", "unpriced", "-"],
-        ["total", "unpriced", "plain", "minus", "wrapped"],
+        ["cost", "$1.000000001", "unknown", "-"],
+        ["total", "unknown", "plain", "minus", "wrapped"],
     ]
 
 

@@ -15,7 +15,7 @@ import replay_ledger
 
 import costopt
 from costopt.cli import main
-from costopt.types import usd
+from costopt.money import usd
 from costopt.world.pricemap import load
 
 #: What one call costs, and what the five repeats of everybody's question would have saved.

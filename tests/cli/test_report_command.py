@@ -35,7 +35,7 @@ def test_a_call_without_a_price_is_shown_and_is_no_zero(
 ) -> None:
     out = said(capsys, "report", "--ledger", ledger)
     assert "house-model" in out
-    assert next(line for line in out.splitlines() if line.startswith("house-model")).split()[-3] == "unpriced"
+    assert next(line for line in out.splitlines() if line.startswith("house-model")).split()[-3] == "unknown"
     assert "1 calls have no known price" in out
 
 

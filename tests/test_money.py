@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.cli.money import change, dollars, places, usd, with_usd
+from costopt.money import change, dollars, exact, places, rounded, usd, with_usd
 
 NANO = st.integers(min_value=-(10**15), max_value=10**15)
 
@@ -17,7 +17,7 @@ NANO = st.integers(min_value=-(10**15), max_value=10**15)
         (0, "$0"),
         (-1_250_000_000, "-$1.2500"),
         (1_234_567_890_000, "$1,234.57"),
-        (None, "unpriced"),
+        (None, "unknown"),
     ],
 )
 def test_dollars_have_enough_digits(nano: int | None, shown: str) -> None:
@@ -33,6 +33,35 @@ def test_gains_and_losses_carry_their_sign() -> None:
 @given(NANO.filter(bool), st.integers(0, 9))
 def test_what_is_not_zero_never_reads_as_zero(nano: int, digits: int) -> None:
     assert Decimal(dollars(nano, digits).replace("$", "").replace(",", "")) != 0
+
+
+@given(NANO, st.integers(0, 9))
+def test_what_is_shown_is_what_is_added_up(nano: int, digits: int) -> None:
+    if rounded(nano, digits):
+        assert Decimal(dollars(nano, digits).replace("$", "").replace(",", "")) == rounded(nano, digits)
+
+
+@pytest.mark.parametrize(
+    ("nano", "shown"),
+    [
+        (0, "$0"),
+        (1, "$0.000000001"),
+        (5_000_000_000, "$5"),
+        (-1_500_000_000, "-$1.50"),
+        (12_340_000, "$0.01234"),
+        (1_234_000_000_000, "$1234"),
+        (None, "unknown"),
+    ],
+)
+def test_exact_amounts_have_no_more_digits_than_they_need(nano: int | None, shown: str) -> None:
+    assert exact(nano) == shown
+
+
+@given(NANO)
+def test_exact_is_exact_and_signed_where_wanted(nano: int) -> None:
+    text = exact(nano, signed=True)
+    assert Decimal(text.replace("$", "")) * 10**9 == nano
+    assert text[0] == ("+" if nano > 0 else "-" if nano < 0 else "$")
 
 
 @given(NANO)
