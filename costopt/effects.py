@@ -51,10 +51,9 @@ class Sleep(Effect[None], frozen=True):
 
 
 class Lookup(Effect[Entry | None], frozen=True):
-    """A live entry under `key`, its reply's `tier` set to where it was found, or None. `near` asks memory only."""
+    """A live entry under `key`, its reply's `tier` set to where it was found, or None."""
 
     key: str
-    near: bool = False
 
 
 class Store(Effect[None], frozen=True):

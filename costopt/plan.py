@@ -78,7 +78,7 @@ class Plan:
         if receipt is not None:
             receipt = replace(receipt, savings=_chosen(receipt), attempts=())
         return Entry(
-            replace(reply, receipt=receipt, waited_ns=0),
+            replace(reply, headers=admit.lasting(reply.headers), receipt=receipt, waited_ns=0),
             request.at,
             request.at + int(self.policy.cache.ttl * 1e9),
         )

@@ -10,6 +10,9 @@ from costopt.types import Reply, Request
 #: Tools that only describe functions of the caller's; any other tool acts or looks things up at the provider.
 CALLER_TOOLS = frozenset({"function", "custom", ""})
 
+#: Reply headers that were meant for one caller at one time. `FLEETING` are beginnings of names.
+FLEETING = ("set-cookie", "x-ratelimit-", "anthropic-ratelimit-", "retry-after", "date", "age")
+
 
 def cacheable(request: Request, rules: Cache) -> str:
     """Why `request` may not be cached, or "" if it may."""
@@ -47,3 +50,8 @@ def storable(reply: Reply, rules: Cache) -> str:
     if reply.finish == "empty":
         return "it is empty"
     return "" if reply.finish == "stop" else f"it ended with {reply.finish}"
+
+
+def lasting(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    """The headers of an answer that may be given again: no cookie, no limits and no times of another call."""
+    return tuple([header for header in headers if not header[0].lower().startswith(FLEETING)])

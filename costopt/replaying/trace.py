@@ -65,7 +65,7 @@ def _key(key: str) -> str:
 
 
 def _lookup(effect: ask.Lookup) -> str:
-    return _key(effect.key) + (", memory only" if effect.near else "")
+    return _key(effect.key)
 
 
 def _join(effect: ask.Join) -> str:

@@ -160,7 +160,7 @@ class World:
         entry = self.memory.get(effect.key, now)
         if entry is not None:
             return entry
-        if effect.near or self.disk is None or now < self._disk_rests_until:
+        if self.disk is None or now < self._disk_rests_until:
             return None
         if on_event_loop() and self.disk.lacks(effect.key):
             return None

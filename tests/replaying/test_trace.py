@@ -38,7 +38,6 @@ TOLD: list[tuple[Effect[Any], Any, str]] = [
     (ask.Random(), 0.5, "0.5"),
     (ask.Sleep(1.5), None, "1.5 s -> awake"),
     (ask.Lookup("0123456789abcdef"), None, "key 0123456789ab -> miss"),
-    (ask.Lookup("k", near=True), ENTRY, "key k, memory only -> hit in disk, stored 1970-01-01 00:00:00"),
     (ask.Store("k", ENTRY), None, "key k, expires 1970-01-02 00:00:00"),
     (
         ask.Join("k", 2.0),

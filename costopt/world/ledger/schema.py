@@ -181,7 +181,9 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
             f"{path}: written by a newer costopt (ledger version {version}, this one reads {VERSION}); "
             "upgrade costopt or give it another folder"
         )
-    raise LedgerError(f"{path}: of a version before the first release ({version}); give the ledger another folder")
+    raise LedgerError(
+        f"{path}: of a version before the first release ({version}); give the ledger another folder"
+    )
 
 
 @contextlib.contextmanager

@@ -40,13 +40,13 @@ class RecordedCache:
         self._memory = _Tier(memory)
         self._disk = _Tier(disk)
 
-    def get(self, key: str, now: int, near: bool = False) -> Entry | None:
+    def get(self, key: str, now: int) -> Entry | None:
         """The entry under `key` not expired at `now` (ns), its reply's tier set to where it was found."""
         found = self._memory.items.get(key)
         if found is not None:
             self._memory.items.move_to_end(key)
             return self._alive(key, found[0], now, "memory")
-        found = None if near else self._disk.items.get(key)
+        found = self._disk.items.get(key)
         if found is None:
             return None
         entry = self._alive(key, found[0], now, "disk")

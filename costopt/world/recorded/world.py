@@ -96,7 +96,7 @@ class Recorded:
             ask.Now: lambda _: self.clock.now(),
             ask.Random: lambda _: 0.5,
             ask.Sleep: lambda e: self.clock.after(e.seconds),
-            ask.Lookup: lambda e: self._cache.get(e.key, self.clock.now(), e.near),
+            ask.Lookup: lambda e: self._cache.get(e.key, self.clock.now()),
             ask.Store: self._store,
             ask.Join: self._join,
             ask.Land: lambda e: self._flight.land(e.lead, e.entry),
