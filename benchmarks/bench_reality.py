@@ -4,6 +4,10 @@ Two days of a support desk (`benchmarks.deskdays`) run through the real SDK agai
 a prompt cache and counts what it bills; under `observe` they are recorded. Each policy is then replayed over that
 record, and really run against a fresh simulator. Bills are the simulator's own counts, priced by the price book; the
 ledger must say the same. Hours pass in virtual time (`benchmarks.virtual`), so figures are the same on every machine.
+
+What is left of an error has three causes. A replay sends each call when it was sent then, but an agent whose last call
+had to wait sends its next one later (limits). A refused caller gives up, which its record cannot know (budgets). And
+the simulator answers another prompt at another length (trim), as a model would.
 """
 
 from __future__ import annotations
@@ -112,6 +116,8 @@ class _Bench:
             report.add(f"{name}: error{why}", error, "%", case.bound, stretch=case.stretch)
             error = _percent(back.after, self._observed.billed)
             report.add(f"{name}: error, back to observe", error, "%", case.back_bound)
+        if real.failed:
+            report.add(f"{name}: sessions cut short", sum(real.failed.values()), "")
         report.add(f"{name}: ledger less provider's bill", abs(real.booked - real.billed), "nano-USD", 0)
         report.add(f"{name}: replay of itself, difference", self._itself(name, policy), "nano-USD", 0)
 

@@ -14,11 +14,11 @@ def main(asked: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     if asked:
-        golden_replay.WORKLOAD.write_text(golden_replay.written(golden_workload.lines()))
+        golden_replay.WORKLOAD.write_text(golden_replay.written(golden_workload.lines()), "utf-8")
     with tempfile.TemporaryDirectory() as folder:
         ledger = golden_replay.recorded(Path(folder))
         for name, policy in golden_replay.policies().items():
-            golden_replay.golden(name).write_text(golden_replay.figures(ledger, policy))
+            golden_replay.golden(name).write_text(golden_replay.figures(ledger, policy), "utf-8")
             print(golden_replay.golden(name))
     return 0
 
