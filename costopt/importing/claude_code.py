@@ -14,11 +14,11 @@ Memory holds one file, the ids met so far, and at most `_HELD` calls that the en
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
+from costopt.importing import counts
 from costopt.importing.agentlogs import Clock, by_file
 from costopt.importing.claude_calls import Call, Session
 from costopt.importing.claude_lines import Node, is_own
@@ -212,5 +212,4 @@ def _provider(model: str) -> str:
 
 def _nano(costs: Iterable[Any]) -> Nano | None:
     """`costUSD` of old versions."""
-    known = [cost for cost in costs if isinstance(cost, (int, float)) and 0 <= cost < 10**6]
-    return round(Decimal(str(max(known))) * 10**9) if known else None
+    return max((nano for cost in costs if (nano := counts.nano(cost)) is not None), default=None)

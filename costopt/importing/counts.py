@@ -56,15 +56,20 @@ def _one_hour(raw: Json) -> int:
     return count(lives.get("ephemeral_1h_input_tokens"))
 
 
-def paid(dollars: Any) -> Nano | None:
-    """US dollars as nano-USD; None for what is no amount. So is 0: these tools write 0 for an unknown price."""
+def nano(dollars: Any) -> Nano | None:
+    """US dollars as nano-USD; None for what is no amount, or none that a ledger can hold."""
     if isinstance(dollars, bool) or dollars is None:
         return None
     try:
-        nano = int((Decimal(str(dollars)) * 10**9).to_integral_value())
+        amount = int(Decimal(str(dollars)).scaleb(9).to_integral_value())
     except (InvalidOperation, ValueError, OverflowError):
         return None
-    return nano if 0 < nano < 2**63 else None
+    return amount if 0 <= amount < 2**63 else None
+
+
+def paid(dollars: Any) -> Nano | None:
+    """The same of a tool that writes 0 for an unknown price: None for 0 too."""
+    return nano(dollars) or None
 
 
 def checked(call: Imported, path: str, line: int) -> Found:

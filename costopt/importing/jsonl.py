@@ -16,20 +16,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from hashlib import blake2b
 from typing import Any
 
 from msgspec.structs import replace
 
 from costopt import wire
-from costopt.importing import shapes
+from costopt.importing import counts, shapes
 from costopt.importing.batchfiles import Halves, is_half
 from costopt.importing.entries import Entry, entry_of
 from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
 from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
-from costopt.types import Api, Json, Nano, Usage
+from costopt.types import Api, Json, Usage
 from costopt.wire.loose import encode, items, record, text
 
 NO_TIME = "no timestamp: add `created`, or give the calls times with --start"
@@ -86,7 +85,7 @@ class _Reader:
             status=entry.status,
             error=entry.error,
             tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), TIMELESS[0]: TIMELESS[1]},
-            cost=_nano(entry.cost),
+            cost=counts.nano(entry.cost),
             hit=entry.hit,
         )
 
@@ -137,16 +136,6 @@ def _usage(api: Api, answer: Json | None, tier: str) -> Usage | None:
     """None leaves it to the answer; a service tier that only the log knows has to be said here."""
     usage = wire.dialect(api).summary(answer).usage if answer and tier else None
     return replace(usage, service_tier=tier) if usage else None
-
-
-def _nano(usd: Any) -> Nano | None:
-    if usd is None or isinstance(usd, bool):
-        return None
-    try:
-        nano = Decimal(str(usd)).scaleb(9)
-        return int(nano.to_integral_value()) if nano >= 0 else None
-    except (InvalidOperation, ValueError, OverflowError):
-        return None
 
 
 def tags_of(value: Any) -> Mapping[str, str]:
