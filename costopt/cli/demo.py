@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.options import add_json, add_ledger, folder
-from costopt.cli.show import Column
+from costopt.cli.show import Column, left
 from costopt.money import change, dollars, with_usd
 
 if TYPE_CHECKING:
@@ -88,11 +88,11 @@ def print_result(result: DemoResult) -> None:
     work = "A few questions to" if result.real_model else "A support desk's day on"
     show.heading(f"{work} {', '.join(result.models)}, plain and wrapped (policy: {result.policy})")
     show.line()
-    titles = (Column("", right=False), Column("plain"), Column("wrapped"), Column("change"))
+    titles = (left(""), Column("plain"), Column("wrapped"), Column("change"))
     show.table(titles, _sides(result.plain, result.wrapped))
     show.line()
     show.table(
-        (Column("saved by", right=False), Column("USD"), Column("", right=False)),
+        (left("saved by"), Column("USD"), left("")),
         _levers(result),
         footer=True,
     )

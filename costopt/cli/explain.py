@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.options import add_json, add_ledger, folder
-from costopt.cli.show import Column
+from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ def _print(told: Explanation) -> None:
     for name, what in _facts(fact):
         show.line(f"{name:<9}{show.clean(what)}")
     show.line()
-    columns = [
-        Column("layer", right=False),
-        Column("decision", right=False),
-        Column("worth"),
-        Column("", right=False),
-    ]
+    columns = [left("layer"), left("decision"), Column("worth"), left("")]
     rows = [[step.layer, step.what, *_worth(step.savings)] for step in told.steps]
     rows += [[saving.lever, "", *_worth((saving,))] for saving in told.others]
     if rows:

@@ -6,7 +6,6 @@ import json
 import re
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
@@ -92,7 +91,7 @@ class _List(Action):
         from costopt.importing.formats import FORMATS
 
         rows = [[name, listed.what] for name, listed in FORMATS.items()]
-        show.table([show.Column("format", right=False), show.Column("reads", right=False)], rows)
+        show.table([show.left("format"), show.left("reads")], rows)
         parser.exit()
 
 
@@ -145,13 +144,13 @@ def _nothing(done: Summary) -> str:
     if not done.lines and not done.unusable:
         return "costopt: nothing to import: there is not one line in it"
     first = f"; {_line(done, 0)}" if done.unusable else ""
-    return f"costopt: nothing in {_count(done.lines, 'line')} could be imported as {done.format}{first}"
+    return f"costopt: nothing in {show.many(done.lines, 'line')} could be imported as {done.format}{first}"
 
 
 def _print(done: Summary) -> None:
     priced = f", {dollars(done.cost)}" if done.new > done.unpriced else ""
-    where = f"from {_count(done.lines, 'line')} in {show.clean(done.ledger)}"
-    show.line(f"{_count(done.new, 'new call')}{priced}{_days(done)} {where}")
+    where = f"from {show.many(done.lines, 'line')} in {show.clean(done.ledger)}"
+    show.line(f"{show.many(done.new, 'new call')}{priced}{_days(done)} {where}")
     for number, what in _remarks(done):
         if number:
             show.line(f"  {number:,} {what}")
@@ -163,7 +162,9 @@ def _print(done: Summary) -> None:
 
 def _days(done: Summary) -> str:
     """The UTC days of the new calls."""
-    days = [f"{datetime.fromtimestamp(at / 1e9, UTC):%Y-%m-%d}" for at in (done.first, done.last) if at]
+    from costopt.world.ledger.rollup import utc_date
+
+    days = [utc_date(at) for at in (done.first, done.last) if at]
     return f", {' to '.join(dict.fromkeys(days))}," if days else ""
 
 
@@ -181,7 +182,3 @@ def _line(done: Summary, at: int) -> str:
     lost = done.unusable[at]
     place = f"{lost.path}:{lost.line}" if lost.line else lost.path
     return show.clean(f"{place}: {lost.why}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -15,6 +15,7 @@ DEFAULT_LEDGER = "~/.costopt"
 DAY_S = 86_400
 #: The largest integer SQLite holds, in the year 2262.
 LATEST = 2**63 - 1
+_JSON = "print one JSON document for machines"
 _SPAN = re.compile(r"(\d{1,9})\s*([mhdwy])")
 _SECONDS = {"m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
 
@@ -25,7 +26,18 @@ def add_ledger(parser: ArgumentParser, default: str | None = DEFAULT_LEDGER, not
 
 
 def add_json(parser: ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document for machines")
+    parser.add_argument("--json", action="store_true", help=_JSON)
+
+
+def add_form(parser: ArgumentParser) -> None:
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help=_JSON)
+    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+
+
+def add_period(parser: ArgumentParser) -> None:
+    parser.add_argument("--since", metavar="DAY", help="from this UTC day, or the last days: 2026-11-01, 7d")
+    parser.add_argument("--until", metavar="DAY", help="to this UTC day, included")
 
 
 def folder(given: str) -> Path:

@@ -64,5 +64,5 @@ def _list(args: Namespace) -> int:
     from costopt.policyfile.read import DEFAULT
 
     rows = [[name, "default" if name == DEFAULT else "", str(path)] for name, path in presets().items()]
-    show.table([show.Column(title, right=False) for title in ("preset", "", "file")], rows)
+    show.table([show.left(title) for title in ("preset", "", "file")], rows)
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import DEFAULT_LEDGER, since, tags, until
+from costopt.cli.options import DEFAULT_LEDGER, add_form, add_period, since, tags, until
 from costopt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--policy", required=True, metavar="FILE|PRESET", help="the policy to try")
     parser.add_argument("--against", metavar="FILE|PRESET", help="another one, side by side")
-    parser.add_argument("--since", metavar="DAY", help="from this UTC day, or the last days: 2026-11-01, 7d")
-    parser.add_argument("--until", metavar="DAY", help="to this UTC day, included")
+    add_period(parser)
     parser.add_argument(
         "--tag",
         action="append",
@@ -57,9 +56,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--model", default="", help="only calls that asked this model, or that it answered")
     parser.add_argument("--explain", metavar="CALL", help="every effect of one call: its id or the beginning")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document for machines")
-    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+    add_form(parser)
     parser.set_defaults(run=run)
 
 

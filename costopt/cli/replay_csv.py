@@ -6,7 +6,8 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 
-from costopt.replaying import CallResult, GroupResult, Outcome, Replay
+from costopt.replaying import GroupResult, Outcome, Replay
+from costopt.replaying.result import amounts
 from costopt.types import Nano
 
 COLUMNS = (
@@ -38,7 +39,7 @@ def _rows(found: Replay, outcome: Outcome) -> Iterator[Sequence[Cell]]:
         for group in groups:
             yield (section, *_group(group))
     for call in outcome.top:
-        yield ("call", call.call, "", 1, *_call(call), None, None)
+        yield ("call", call.call, "", 1, *amounts(call.before, call.after).values(), None, None)
 
 
 def _group(group: GroupResult) -> Sequence[Cell]:
@@ -46,9 +47,4 @@ def _group(group: GroupResult) -> Sequence[Cell]:
 
 
 def _bill(group: GroupResult | Outcome) -> Sequence[Nano | None]:
-    return (group.before, group.after, group.before - group.after) if group.priced else (None, None, None)
-
-
-def _call(call: CallResult) -> Sequence[Nano | None]:
-    known = call.before is not None and call.after is not None
-    return call.before, call.after, call.before - call.after if known else None  # type: ignore[operator]
+    return tuple(amounts(group.before, group.after, group.priced).values())

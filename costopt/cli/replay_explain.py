@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,10 +10,11 @@ from msgspec import Struct
 
 from costopt.cli import replay_words as words
 from costopt.cli import show
-from costopt.cli.show import Column
+from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 from costopt.policy import Policy
 from costopt.replaying.change import Change
+from costopt.replaying.result import amounts
 from costopt.replaying.trace import SECOND, Step, Trace
 from costopt.types import Nano
 from costopt.world.ledger import Fact
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from costopt.replaying.run import Progress
 
 
-#: Columns of a line.
-WIDTH = 80
 #: Decimals of dollars, to the nano-dollar: one call is cheap.
 DIGITS = 9
 
@@ -76,7 +74,7 @@ def _lines(steps: Sequence[Step]) -> Iterator[str]:
     wide = max((len(step.effect) for step in steps), default=0)
     for step in steps:
         head = f"{step.at_ns / SECOND:9,.3f} s  {step.effect.ljust(wide)}  "
-        yield from wrap(head + show.clean(_words(step)), WIDTH, subsequent_indent=" " * len(head))
+        yield from show.wrapped(head + _words(step), " " * len(head))
 
 
 def _words(step: Step) -> str:
@@ -89,7 +87,7 @@ def _change(change: Change) -> None:
     show.line(f"recorded {dollars(change.before, DIGITS)}, now {dollars(change.after, DIGITS)}")
     if change.shares:
         show.line("what the difference consists of, + saved, - lost:")
-        columns = [_left("lever"), _left("basis"), Column("saved"), Column("between")]
+        columns = [left("lever"), left("basis"), Column("saved"), Column("between")]
         rows = [
             [s.lever, s.basis, dollars(s.nano, DIGITS, signed=True), _between(s.low, s.high)]
             for s in change.shares
@@ -100,7 +98,7 @@ def _change(change: Change) -> None:
     detail = f" ({change.detail})" if change.detail else ""
     same = "the caller gets the recorded answer"
     told = f"another answer: {change.answer}{detail}" if change.answer else same
-    for line in wrap(show.clean(told), WIDTH, subsequent_indent="  "):
+    for line in show.wrapped(told):
         show.line(line)
 
 
@@ -116,18 +114,11 @@ def document(fact: Fact, traced: Sequence[Traced]) -> dict[str, Any]:
 
 def _told(one: Traced) -> dict[str, Any]:
     change = one.change
-    priced = change.before is not None and change.after is not None
     return {
         "policy": one.policy,
         "steps": msgspec.to_builtins(one.steps),
-        "before": change.before,
-        "after": change.after,
-        "saved": change.saved if priced else None,
+        **amounts(change.before, change.after),
         "shares": msgspec.to_builtins(change.shares),
         "answer": change.answer,
         "detail": change.detail,
     }
-
-
-def _left(title: str) -> Column:
-    return Column(title, right=False)

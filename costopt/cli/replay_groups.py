@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from costopt.cli import bars, show
 from costopt.cli.replay_words import bill
-from costopt.cli.show import Column
+from costopt.cli.show import Column, left
 from costopt.money import change, dollars
 from costopt.replaying import GroupResult, Outcome, Replay
 from costopt.types import Nano
@@ -39,7 +39,7 @@ def show_groups(found: Replay, digits: int) -> None:
 
 def _show(outcomes: Sequence[Outcome], name: str, digits: int) -> None:
     groups = _groups(outcomes, name)
-    columns = [Column(title, right=False) for title in (_title(name),)]
+    columns = [left(_title(name))]
     columns += [Column(title) for title in ("calls", "recorded", *(outcome.policy for outcome in outcomes))]
     rows = [_row(group, digits) for group in groups]
     if len(outcomes) == 1:

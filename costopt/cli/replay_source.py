@@ -25,6 +25,7 @@ from costopt.replaying.run import Hear, Progress
 from costopt.replaying.timeline import Watch
 from costopt.world.ledger import Fact, Reader
 from costopt.world.ledger.read import FOREVER
+from costopt.world.ledger.rollup import utc_date
 from costopt.world.ledger.words import Selection
 
 #: A log in the interchange format: what `costopt import jsonl` reads.
@@ -73,8 +74,9 @@ class Opened(Struct, frozen=True):
             return ""
         lost = f", {len(done.unusable):,} could not be used ({_where(done)})" if done.unusable else ""
         when = f", {done.timeless:,} of them without a time" if done.timeless else ""
-        calls = f"{done.new:,} call{'' if done.new == 1 else 's'}"
-        return show.clean(f"{self.name}: {calls}{when} from {done.lines:,} lines of a log{lost}")
+        return show.clean(
+            f"{self.name}: {show.many(done.new, 'call')}{when} from {done.lines:,} lines of a log{lost}"
+        )
 
     def told(self) -> dict[str, Any]:
         """The same for machines."""
@@ -155,7 +157,7 @@ def _why_nothing(reader: Reader, wanted: Selection) -> str:
     if span is None:
         return "no call is recorded in this ledger"
     if not _any(reader, Selection(wanted.since, wanted.until)):
-        return f"no call in that time; the calls are from {_day(span[0])} to {_day(span[1])}"
+        return f"no call in that time; the calls are from {utc_date(span[0])} to {utc_date(span[1])}"
     if wanted.model and not _any(reader, Selection(model=wanted.model)):
         return f"no call asked for or was answered by model {wanted.model!r}{_other_models(reader, wanted.model)}"
     for name, value in wanted.tags.items():
@@ -174,12 +176,6 @@ def _given(wanted: Selection) -> str:
     parts = ["the time"] if wanted.since or wanted.until < FOREVER else []
     parts += [f"model {wanted.model}"] if wanted.model else []
     return ", ".join([*parts, *(f"tag {name}={value}" for name, value in wanted.tags.items())])
-
-
-def _day(nano: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(nano // 10**9, UTC).date().isoformat()
 
 
 def _shortest(reader: Reader, call: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 
 from msgspec import Struct
 
@@ -11,12 +10,11 @@ from costopt.cli import bars, show
 from costopt.cli import replay_words as words
 from costopt.cli.replay_groups import short, show_groups
 from costopt.cli.replay_words import bill
-from costopt.cli.show import Column
+from costopt.cli.show import Column, left
 from costopt.money import change, dollars, places
 from costopt.replaying import CallResult, GroupResult, LeverResult, Outcome, Replay
 from costopt.types import Basis, Nano
 
-WIDTH = 80
 #: Columns of a cell of lever names.
 LEVERS = 18
 
@@ -81,7 +79,7 @@ def _levers(view: View, outcome: Outcome) -> None:
     if not outcome.levers:
         return
     show.line()
-    columns = [_left("lever"), _left("basis"), Column("calls"), Column("saved"), Column("between")]
+    columns = [left("lever"), left("basis"), Column("calls"), Column("saved"), Column("between")]
     rows = [_lever(view, lever) for lever in outcome.levers]
     saved = view.lever(outcome.saved)
     show.table(columns, [*rows, ["recorded less now", "", "", saved, ""]], footer=True)
@@ -102,7 +100,7 @@ def _side_by_side(view: View) -> None:
     for lever, basis in dict.fromkeys([*sides[0], *sides[1]]):
         rows.append(_pair(view, lever, basis, [side.get((lever, basis), 0) for side in sides]))
     saved = [each.saved if each.priced else None for each in (one, two)]
-    columns = [_left(""), _left("basis"), Column(one.policy), Column(two.policy), Column("difference")]
+    columns = [left(""), left("basis"), Column(one.policy), Column(two.policy), Column("difference")]
     show.line()
     show.table(columns, [*rows, _pair(view, "saved in all", "", saved)], footer=True)
 
@@ -128,9 +126,9 @@ def _answers(view: View, outcome: Outcome) -> None:
         _say(f"Under {outcome.policy} no answer would have changed.")
         return
     _say(
-        f"Under {outcome.policy} {changed:,} of {words.many(view.found.calls, 'answer')} would have been another:"
+        f"Under {outcome.policy} {changed:,} of {show.many(view.found.calls, 'answer')} would have been another:"
     )
-    columns = [_left("why"), Column("calls"), Column("recorded"), Column(outcome.policy), Column("change")]
+    columns = [left("why"), Column("calls"), Column("recorded"), Column(outcome.policy), Column("change")]
     show.table(columns, [_answer(view, group) for group in outcome.answers])
 
 
@@ -144,7 +142,7 @@ def _top(view: View, outcome: Outcome) -> None:
         return
     show.line()
     _say(f"Largest differences under {outcome.policy} (every step of one: --explain CALL)")
-    columns = [_left("call"), Column("recorded"), Column("now"), _left("levers"), _left("answer")]
+    columns = [left("call"), Column("recorded"), Column("now"), left("levers"), left("answer")]
     show.table(columns, [_top_row(view, call) for call in outcome.top])
 
 
@@ -177,12 +175,5 @@ def _head(text: str) -> None:
 
 
 def _wrapped(text: str) -> list[str]:
-    """Lines that fit. No break inside a word, so that a name can be copied."""
-    indent = text[: len(text) - len(text.lstrip())] + "  "
-    return wrap(
-        show.clean(text), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def _left(title: str) -> Column:
-    return Column(title, right=False)
+    """Lines under the first begin two columns further in."""
+    return show.wrapped(text, text[: len(text) - len(text.lstrip())] + "  ")

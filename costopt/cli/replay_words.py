@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 
+from costopt.cli import show
 from costopt.money import UNKNOWN, dollars, places, rounded
 from costopt.replaying import CacheAccuracy, GroupResult, Outcome, Replay
 from costopt.types import Basis, Nano
@@ -61,7 +62,7 @@ def recorded(found: Replay, digits: int) -> str:
             f"Recorded: {UNKNOWN}. No call of {found.calls:,} has a known price both then and now{counted}."
         )
     of = f"{outcome.priced:,} of " if outcome.priced < found.calls else ""
-    return f"Recorded: {dollars(outcome.before, digits)} for {of}{many(found.calls, 'call')}{counted}."
+    return f"Recorded: {dollars(outcome.before, digits)} for {of}{show.many(found.calls, 'call')}{counted}."
 
 
 def under(outcome: Outcome, digits: int) -> str:
@@ -98,7 +99,7 @@ def refused(outcome: Outcome, digits: int) -> str:
     for group in outcome.answers:
         if group.name == "refused":
             not_spent = dollars(group.before - group.after if group.priced else None, digits)
-            return f"Of the difference, {not_spent} is {many(group.calls, 'call')} that {outcome.policy} refuses."
+            return f"Of the difference, {not_spent} is {show.many(group.calls, 'call')} that {outcome.policy} refuses."
     return ""
 
 
@@ -133,8 +134,9 @@ def unpriced(found: Replay) -> str:
 def cache_accuracy(found: CacheAccuracy | None) -> str:
     if found is None:
         return "Prompt cache: no provider reported tokens to check the simulated one against."
+    calls = show.many(found.calls, "call")
     return (
-        f"Prompt cache, simulated against reported on {many(found.calls, 'call')}: {found.simulated:,} tokens read, "
+        f"Prompt cache, simulated against reported on {calls}: {found.simulated:,} tokens read, "
         f"{found.reported:,} reported; off by {100 * found.error:.2f}% of a prompt on average."
     )
 
@@ -154,7 +156,3 @@ def versus(found: Replay, digits: int) -> Iterable[str]:
     first, second = _surenesses(one), _surenesses(two)
     parts = _parts({what: first[what] - second[what] for what in first}, digits)
     yield f"{one.policy} costs {dollars(abs(gap), digits)} {'less' if gap > 0 else 'more'} than {two.policy}: {parts}."
-
-
-def many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

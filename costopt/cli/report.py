@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_ledger, folder, since, until
-from costopt.cli.show import Column
+from costopt.cli.options import add_form, add_ledger, add_period, folder, since, until
+from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 
 if TYPE_CHECKING:
@@ -30,11 +30,8 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--by", action="append", metavar="model|day|tag:NAME", help="group by; repeatable (default: model)"
     )
-    parser.add_argument("--since", metavar="DAY", help="from this UTC day, or the last days: 2026-11-01, 7d")
-    parser.add_argument("--until", metavar="DAY", help="to this UTC day, included")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document for machines")
-    form.add_argument("--csv", action="store_true", help="print comma-separated values")
+    add_period(parser)
+    add_form(parser)
     parser.set_defaults(run=run)
 
 
@@ -65,7 +62,7 @@ def _print(report: Report) -> None:
         show.line("no calls are recorded for this period")
         return
     unpriced = bool(report.total.unpriced)
-    columns = [*(Column(name, right=False) for name in report.by), *_columns(unpriced)]
+    columns = [*map(left, report.by), *_columns(unpriced)]
     digits = report.total.digits
     rows = [[*map(_name, row.group), *_cells(row, digits, unpriced)] for row in report.rows]
     blank = [""] * (len(report.by) - 1)
@@ -98,12 +95,7 @@ def _print_savings(total: Row, digits: int) -> None:
     if not total.savings:
         return
     show.line()
-    columns = [
-        Column("lever", right=False),
-        Column("saved"),
-        Column("basis", right=False),
-        Column("", right=False),
-    ]
+    columns = [left("lever"), Column("saved"), left("basis"), left("")]
     order = {basis: at for at, basis in enumerate(BASES)}
     savings = sorted(total.savings, key=lambda each: (order[each.basis], -each.nano))
     rows = [[s.lever, dollars(s.nano, digits, signed=True), s.basis, BASES[s.basis]] for s in savings]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from msgspec import Struct
 
 SCHEMA = 1
+#: Columns of a line of sentences.
+WIDTH = 80
 
 
 class Column(Struct, frozen=True):
@@ -18,6 +21,11 @@ class Column(Struct, frozen=True):
     title: str
     right: bool = True
     spare: bool = False
+
+
+def left(title: str) -> Column:
+    """A column of words."""
+    return Column(title, right=False)
 
 
 def on_terminal() -> bool:
@@ -36,6 +44,18 @@ def line(content: str = "") -> None:
 def clean(content: str) -> str:
     """Without control characters: tags and names come from outside and must not steer a terminal."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in content)
+
+
+def many(number: int, what: str) -> str:
+    """`1 call`, `1,200 calls`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def wrapped(content: str, indent: str = "  ") -> list[str]:
+    """Clean lines that fit, all but the first behind `indent`. No word is broken, so that a name can be copied."""
+    return wrap(
+        clean(content), WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def heading(content: str) -> None:

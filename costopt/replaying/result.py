@@ -109,14 +109,15 @@ class Replay(Struct, frozen=True):
         plain: dict[str, Any] = {"schema": SCHEMA, "unit": "nano-USD", **msgspec.to_builtins(self)}
         for outcome in plain["outcomes"]:
             for group in (outcome, *outcome["answers"], *chain(*outcome["by"].values())):
-                _price(group if group["priced"] else group | {"before": None, "after": None}, group)
+                group |= amounts(group["before"], group["after"], group["priced"])
             for call in outcome["top"]:
-                _price(call, call)
+                call |= amounts(call["before"], call["after"])
         return with_usd(plain)
 
 
-def _price(bill: dict[str, Any], told: dict[str, Any]) -> None:
-    """Put the amounts of `bill` and their difference into `told`; None stays None."""
-    before, after = bill["before"], bill["after"]
+def amounts(before: Nano | None, after: Nano | None, priced: int = 1) -> dict[str, Nano | None]:
+    """A bill then and now and the difference, None where unknown: all three where no call is `priced`."""
+    if not priced:
+        return dict.fromkeys(("before", "after", "saved"))
     saved = None if before is None or after is None else before - after
-    told |= {"before": before, "after": after, "saved": saved}
+    return {"before": before, "after": after, "saved": saved}

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from msgspec.structs import asdict
 
 from costopt.replaying.change import Change
-from costopt.replaying.result import CallResult, GroupResult, LeverResult
+from costopt.replaying.result import CallResult, GroupResult, LeverResult, amounts
 from costopt.replaying.summary import call_result
 from costopt.types import Nano
 
@@ -28,12 +28,7 @@ def _row(one: Found) -> dict[str, Any]:
     if isinstance(one, LeverResult):
         return asdict(one)
     if isinstance(one, GroupResult):
-        return asdict(one) | (_bill(one.before, one.after) if one.priced else _bill(None, None))
+        return asdict(one) | amounts(one.before, one.after, one.priced)
     call = asdict(call_result(one) if isinstance(one, Change) else one)
     levers: dict[str, Nano] = call.pop("levers")
-    return call | _bill(one.before, one.after) | {f"saved_{lever}": nano for lever, nano in levers.items()}
-
-
-def _bill(before: Nano | None, after: Nano | None) -> dict[str, Nano | None]:
-    saved = None if before is None or after is None else before - after
-    return {"before": before, "after": after, "saved": saved}
+    return call | amounts(one.before, one.after) | {f"saved_{lever}": nano for lever, nano in levers.items()}

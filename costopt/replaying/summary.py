@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 
 from costopt.policy import Policy
 from costopt.replaying.change import LONGER, SHORTER, Change
 from costopt.replaying.interval import interval
 from costopt.replaying.result import CallResult, GroupResult, LeverResult, Outcome
-from costopt.replaying.tally import DAY_NS, Sums, Tally
+from costopt.replaying.tally import Sums, Tally
 from costopt.types import Basis, Nano
+from costopt.world.ledger.rollup import DAY_NS, utc_date
 
 #: What a figure of a lever rests on.
 _SOURCES: dict[Basis, str] = {
@@ -62,11 +62,7 @@ def _source(lever: str, basis: Basis) -> str:
 def _by(name: str, groups: Mapping[str, Sums]) -> tuple[GroupResult, ...]:
     if name != "day":
         return _groups(groups)
-    return tuple(_group(_date(int(day)), groups[day]) for day in sorted(groups, key=int))
-
-
-def _date(day: int) -> str:
-    return datetime.fromtimestamp(day * DAY_NS // 10**9, UTC).date().isoformat()
+    return tuple(_group(utc_date(int(day) * DAY_NS), groups[day]) for day in sorted(groups, key=int))
 
 
 def _groups(groups: Mapping[str, Sums]) -> tuple[GroupResult, ...]:

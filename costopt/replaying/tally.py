@@ -12,9 +12,9 @@ from msgspec import Struct
 
 from costopt.replaying.change import Change
 from costopt.types import Basis, Nano
+from costopt.world.ledger.rollup import DAY_NS
 from costopt.world.ledger.words import Fact
 
-DAY_NS = 86_400 * 10**9
 TOP = 20
 #: Values told apart of one tag; the calls of any further ones are counted together, as `OTHERS`.
 VALUES = 5000

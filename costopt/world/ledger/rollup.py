@@ -5,13 +5,15 @@ from __future__ import annotations
 import operator
 import sqlite3
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 from costopt.types import Nano, Record, Usage
 from costopt.world.bulk import insert
 from costopt.world.ledger import words
 
-DAY_NS = 86_400 * 10**9
+SECOND = 10**9
+DAY_NS = 86_400 * SECOND
 Key: TypeAlias = tuple[int, str, int]
 
 #: What is counted: `unpriced` calls spent an unknown sum, `priced` ones `cost` in all; tokens are those
@@ -21,6 +23,11 @@ _SUMS = f"INSERT INTO rollup(day, model, tagset, {', '.join(COLUMNS)})"
 _ADD_SUMS = f"ON CONFLICT DO UPDATE SET {', '.join(f'{c} = {c} + excluded.{c}' for c in COLUMNS)}"
 _SAVINGS = "INSERT INTO rollup_savings(day, model, tagset, lever, basis, nano)"
 _ADD_SAVINGS = "ON CONFLICT DO UPDATE SET nano = nano + excluded.nano"
+
+
+def utc_date(at: int) -> str:
+    """`2026-11-01`, the day that `at` (ns) belongs to."""
+    return datetime.fromtimestamp(at // SECOND, UTC).date().isoformat()
 
 
 class Rollup:

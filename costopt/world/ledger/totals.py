@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TypeAlias
 
 from costopt.types import Nano
 from costopt.world.ledger import words
 from costopt.world.ledger.read import Reader
-from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts
+from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts, utc_date
 from costopt.world.ledger.words import Fact
 
 Group: TypeAlias = tuple[str, ...]
@@ -106,5 +105,5 @@ def _group(fact: Fact, by: Sequence[str]) -> Group:
 
 def _value(fact: Fact, name: str) -> str:
     if name == "day":
-        return datetime.fromtimestamp(fact.started // 10**9, UTC).date().isoformat()
+        return utc_date(fact.started)
     return fact.served if name == "model" else fact.tags.get(name.removeprefix("tag:"), "")
