@@ -20,8 +20,8 @@ from msgspec import Struct
 from costopt.money import dollars, places
 from costopt.types import Basis, Nano, Saving, Usage
 from costopt.world.ledger.read import Reader
-from costopt.world.ledger.totals import FOREVER, Sums, totals
-from costopt.world.ledger.words import Fact
+from costopt.world.ledger.totals import Sums, totals
+from costopt.world.ledger.words import FOREVER, Fact
 
 if TYPE_CHECKING:
     from rich.table import Table

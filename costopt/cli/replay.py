@@ -82,8 +82,7 @@ def run(args: Namespace) -> int:
 def _selection(args: Namespace) -> Selection:
     first, end, given = since(args.since), until(args.until), tags("--tag", args.tag)
 
-    from costopt.world.ledger.read import FOREVER
-    from costopt.world.ledger.words import Selection
+    from costopt.world.ledger.words import FOREVER, Selection
 
     return Selection(first or 0, FOREVER if end is None else end, args.model, given)
 

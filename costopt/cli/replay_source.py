@@ -24,9 +24,8 @@ from costopt.replaying import replay as play
 from costopt.replaying.run import Hear, Progress
 from costopt.replaying.timeline import Watch
 from costopt.world.ledger import Fact, Reader
-from costopt.world.ledger.read import FOREVER
 from costopt.world.ledger.rollup import utc_date
-from costopt.world.ledger.words import Selection
+from costopt.world.ledger.words import FOREVER, Selection
 
 #: A log in the interchange format: what `costopt import jsonl` reads.
 FORMAT = "jsonl"

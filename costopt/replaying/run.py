@@ -21,12 +21,13 @@ from costopt.policyfile import load
 from costopt.replaying.change import Change, Judge
 from costopt.replaying.notes import remarks
 from costopt.replaying.result import CacheAccuracy, Outcome, Replay
-from costopt.replaying.source import Needs, Selection, Source
+from costopt.replaying.source import Needs, Source
 from costopt.replaying.summary import outcome_of
 from costopt.replaying.tally import Tally
 from costopt.replaying.timeline import Timeline, Watch
 from costopt.types import Reply
 from costopt.world.ledger.read import Reader
+from costopt.world.ledger.words import FOREVER, Selection
 from costopt.world.pricemap import load as load_prices
 from costopt.world.recorded import Accuracy, EventClock, Past, PromptCaches, Recorded
 from costopt.world.tokenizers import counter
@@ -65,7 +66,7 @@ def replay(
     policies = [
         load(each, known=prices.knows, names=prices.names) for each in (policy, against) if each is not None
     ]
-    wanted = Selection(since or 0, 2**63 - 1 if until is None else until, model, tags)
+    wanted = Selection(since or 0, FOREVER if until is None else until, model, tags)
     with Reader(Path(source).expanduser()) as reader:
         runs = [_Run(reader, each, prices, wanted) for each in policies]
         with _collecting_rarely():
@@ -190,7 +191,7 @@ def _accuracy(found: Accuracy) -> CacheAccuracy | None:
 def _nothing(source: Path, wanted: Selection) -> str:
     asked = [f"model {wanted.model}"] if wanted.model else []
     asked += [f"tag {name}={value}" for name, value in wanted.tags.items()]
-    asked += ["that time"] if wanted.since or wanted.until < 2**63 - 1 else []
+    asked += ["that time"] if wanted.since or wanted.until < FOREVER else []
     return f"{source}: no call to replay" + (
         f" with {', '.join(asked)}" if asked else ": the ledger is empty"
     )

@@ -17,10 +17,10 @@ from costopt.decide.promptcache import Cut, Piece, pieces_from_parts, pieces_of
 from costopt.errors import LedgerError, PromptTooLong
 from costopt.plan import Plan
 from costopt.policy import Policy
-from costopt.types import Api, Control, Json, Reply, Request, Tags
+from costopt.types import Api, Control, Json, Reply, Request
 from costopt.world.ledger.parts import Outline, decode
 from costopt.world.ledger.read import Reader
-from costopt.world.ledger.words import Fact
+from costopt.world.ledger.words import Fact, Selection
 from costopt.world.recorded import Past
 
 #: What is remembered of parts, keys and cuts, each.
@@ -32,15 +32,6 @@ TEXTS = frozenset({"messages", "input", "prompt", "system", "instructions"})
 _canonical = msgspec.json.Encoder(order="sorted").encode
 #: Below this many prompt tokens no provider caches, so nobody asks what the prompt consists of.
 LEAST_CACHED = 512
-
-
-class Selection(Struct, frozen=True):
-    """Which calls: started in [since, until) ns, of this model (asked for or answered; "" any), with all these tags."""
-
-    since: int = 0
-    until: int = 2**63 - 1
-    model: str = ""
-    tags: Tags = {}
 
 
 class _Memo(OrderedDict[Any, Any]):

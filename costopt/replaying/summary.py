@@ -10,7 +10,6 @@ from costopt.replaying.interval import interval
 from costopt.replaying.result import CallResult, GroupResult, LeverResult, Outcome
 from costopt.replaying.tally import Sums, Tally
 from costopt.types import Basis, Nano
-from costopt.world.ledger.rollup import DAY_NS, utc_date
 
 #: What a figure of a lever rests on.
 _SOURCES: dict[Basis, str] = {
@@ -62,7 +61,7 @@ def _source(lever: str, basis: Basis) -> str:
 def _by(name: str, groups: Mapping[str, Sums]) -> tuple[GroupResult, ...]:
     if name != "day":
         return _groups(groups)
-    return tuple(_group(utc_date(int(day) * DAY_NS), groups[day]) for day in sorted(groups, key=int))
+    return tuple(_group(day, groups[day]) for day in sorted(groups))
 
 
 def _groups(groups: Mapping[str, Sums]) -> tuple[GroupResult, ...]:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from costopt.replaying.change import Change
 from costopt.types import Basis, Nano
-from costopt.world.ledger.rollup import DAY_NS
+from costopt.world.ledger.rollup import utc_date
 from costopt.world.ledger.words import Fact
 
 TOP = 20
@@ -130,9 +130,8 @@ def session(fact: Fact) -> int:
 
 
 def _groups(fact: Fact) -> list[tuple[str, str]]:
-    day = fact.started // DAY_NS
     return [
-        ("day", str(day)),
+        ("day", utc_date(fact.started)),
         ("model", fact.served),
         *((f"tag:{name}", value) for name, value in fact.tags.items()),
     ]

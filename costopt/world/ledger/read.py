@@ -17,10 +17,8 @@ from costopt.world.ledger.live import Live
 from costopt.world.ledger.parts import Outline, join, outline
 from costopt.world.ledger.segment import Segment
 from costopt.world.ledger.segments import Dated, Segments, Volume
-from costopt.world.ledger.words import Fact, Selection
+from costopt.world.ledger.words import FOREVER, Fact, Selection
 
-#: The end of time, as far as the ledger can tell.
-FOREVER = 2**63 - 1
 #: Bytes of parts kept in memory, as the calls of a conversation share most of theirs.
 MEMORY = 32 << 20
 _VOLUMES = (

@@ -14,8 +14,6 @@ from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts, utc_date
 from costopt.world.ledger.words import Fact
 
 Group: TypeAlias = tuple[str, ...]
-#: The last whole day that fits SQLite's integers, in the year 2262.
-FOREVER = DAY_NS * 106_751
 
 
 class Sums:

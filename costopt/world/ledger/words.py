@@ -6,13 +6,16 @@ from msgspec import Struct
 
 from costopt.types import Decision, Json, Nano, Receipt, Record, Saving, Tags, Usage
 
+#: The end of time, as far as the ledger can tell: the largest integer SQLite holds, in the year 2262.
+FOREVER = 2**63 - 1
+
 
 class Selection(Struct, frozen=True):
     """Calls started in [since, until) ns that asked for or were answered by `model` (alone or as `provider/model`;
     "" is any) and carry all `tags`."""
 
     since: int = 0
-    until: int = 2**63 - 1
+    until: int = FOREVER
     model: str = ""
     tags: Tags = {}
 
