@@ -63,4 +63,5 @@ def finish(word: Any) -> Finish:
 
 def worst(finishes: Iterable[Finish]) -> Finish:
     """The one that matters of several choices; "unknown" of none."""
-    return max(finishes, key=_BADNESS.__getitem__, default=_UNKNOWN)
+    known: list[Finish] = [*finishes]
+    return max(known, key=_BADNESS.__getitem__) if known else _UNKNOWN
