@@ -71,7 +71,8 @@ class Judge:
         if before is None or after is None:
             return Change(fact.id, before, after, (), answer, detail, lever)
         rest = self._rest(past, record, lever, blamed)
-        shares = _shares(fact.savings if lever else None, record, before - after, rest)
+        counted = fact.usage is not None and fact.usage.estimated
+        shares = _shares(fact.savings if lever else None, record, before - after, rest, counted)
         if lever == "route" and record.receipt:
             shares = tuple(self._spread(share, record) for share in shares)
         return Change(fact.id, before, after, shares, answer, detail, lever)
@@ -122,20 +123,26 @@ class Judge:
 
 
 def _shares(
-    then: Iterable[Saving] | None, record: Record, saved: Nano, rest: tuple[str, Basis]
+    then: Iterable[Saving] | None, record: Record, saved: Nano, rest: tuple[str, Basis], counted: bool
 ) -> tuple[Share, ...]:
     """What each lever is worth now less what it was worth then; what is left over goes to `rest`. With None no lever
-    changed anything, so that none has a share, whatever it claims to save against a call that was never made."""
+    changed anything, so that none has a share, whatever it claims to save against a call that was never made.
+    `counted`: no provider told the call's tokens, so nothing about its price is more than an estimate."""
     sums: dict[tuple[str, Basis], Nano] = {}
     now = record.receipt.savings if record.receipt and then is not None else ()
     for sign, savings in ((1, now), (-1, then or ())):
         for saving in savings:
-            key = saving.lever, saving.basis
+            key = saving.lever, _sure(saving.basis, counted)
             sums[key] = sums.get(key, 0) + sign * saving.nano
     if left := saved - sum(sums.values()):
-        claimed = next((key for key in sums if key[0] == rest[0]), rest)
+        lever, basis = rest
+        claimed = next((key for key in sums if key[0] == lever), (lever, _sure(basis, counted)))
         sums[claimed] = sums.get(claimed, 0) + left
     return tuple(Share(lever, basis, nano, nano, nano) for (lever, basis), nano in sums.items() if nano)
+
+
+def _sure(basis: Basis, counted: bool) -> Basis:
+    return "estimated" if counted and basis == "derived" else basis
 
 
 def _lever(past: Past, record: Record) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 
 from costopt.decide.modelnames import spellings
 from costopt.policy import Policy
+from costopt.types import Nano
 
 
 def remarks(policy: Policy, answered: Iterable[str], asked: Container[str]) -> Iterator[str]:
@@ -20,6 +21,17 @@ def remarks(policy: Policy, answered: Iterable[str], asked: Container[str]) -> I
         routed = (policy.route.alias, *policy.route.downgrade)
         if not any(name in asked for name in routed):
             yield f"route leaves all of these calls alone: none asks for {' or '.join(map(repr, routed))}"
+
+
+def cautions(calls: int, failed: int, timeless: int, before: Nano) -> Iterator[str]:
+    """`failed` of the `calls` ended in an error or were refused then; the times of `timeless` were made up."""
+    if failed == calls and not before:
+        yield "every one of these calls failed then, so there was nothing to pay and nothing to save"
+    if timeless:
+        yield (
+            f"the times of {timeless:,} calls were made up when they were imported; limits, budgets, lifetimes and "
+            "prompt caches go by them"
+        )
 
 
 def _strangers(policy: Policy, answered: Iterable[str]) -> list[str]:

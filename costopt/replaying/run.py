@@ -19,7 +19,7 @@ from costopt.plan import Plan
 from costopt.policy import Ledger, Policy
 from costopt.policyfile import load
 from costopt.replaying.change import Change, Judge
-from costopt.replaying.notes import remarks
+from costopt.replaying.notes import cautions, remarks
 from costopt.replaying.result import CacheAccuracy, Outcome, Replay
 from costopt.replaying.source import Needs, Source
 from costopt.replaying.summary import outcome_of
@@ -166,7 +166,11 @@ class _Run:
         return change
 
     def _notes(self) -> tuple[str, ...]:
-        met = tuple(remarks(self.policy, self.tally.by["model"], self.tally.asked))
+        tally = self.tally
+        met = (
+            *remarks(self.policy, tally.by["model"], tally.asked),
+            *cautions(tally.total.calls, tally.failed, tally.timeless, tally.total.before),
+        )
         if not self._blind_calls:
             return met
         return (

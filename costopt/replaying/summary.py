@@ -26,8 +26,10 @@ _SOURCES_OF: dict[tuple[str, Basis], str] = {
     ("trim", "assumed"): "as long an answer as recorded; the provider's prompt cache, simulated",
     ("cache", "estimated"): "the price of the stored call, whose tokens were counted here",
     ("share", "estimated"): "the price of the call in flight, whose tokens were counted here",
-    ("budget", "estimated"): "a prompt's price and a mean answer, for calls nobody answered then",
-    ("limit", "estimated"): "a prompt's price and a mean answer, for calls nobody answered then",
+    **{
+        (lever, "estimated"): "token counts made here; a mean answer for calls that nobody answered then"
+        for lever in ("budget", "limit", "prices", "prompt cache")
+    },
 }
 
 

@@ -56,7 +56,7 @@ class Tally:
     def __init__(self) -> None:
         self.total = Sums()
         self.unpriced_then = self.unpriced_now = 0
-        self.counted = 0
+        self.counted = self.failed = self.timeless = 0
         self.asked: set[str] = set()
         self.levers: defaultdict[tuple[str, Basis], LeverSum] = defaultdict(LeverSum)
         self.by: defaultdict[str, defaultdict[str, Sums]] = defaultdict(lambda: defaultdict(Sums))
@@ -73,6 +73,8 @@ class Tally:
         self.outcomes[outcome] += 1
         self.asked.update((fact.asked, f"{fact.provider}/{fact.asked}"))
         self.counted += fact.usage is not None and fact.usage.estimated
+        self.failed += fact.outcome in ("error", "refused")
+        self.timeless += fact.tags.get("time") == "synthetic"
         for share in change.shares:
             sums = self.levers[share.lever, share.basis]
             sums.nano, sums.low, sums.high = (
