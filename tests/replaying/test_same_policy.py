@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from random_policies import policies
 from replay_material import SECOND, Heard, adds_up, chat
 from studio import Ask, Studio
@@ -180,7 +181,7 @@ def test_a_slow_failure_is_slow_again(tmp_path: Path) -> None:
 some = st.sampled_from
 chats = st.builds(
     chat,
-    some(["a", "b", "word " * 300]),
+    some(["a", "b", "word " * 300, "rule " * 1500 + "a", "rule " * 1500 + "b"]),
     model=some(["gpt-4o-mini", "gpt-4o", "auto", "in-house-7b"]),
     temperature=some([0, 1]),
     stream=st.booleans(),
@@ -191,6 +192,7 @@ asks = st.builds(
     chats,
     at=st.integers(0, 400).map(lambda tenths: tenths * SECOND // 10),
     took=some([1, SECOND, 20 * SECOND]),
+    statuses=some([(200,), (200,), (200,), (500,), (500, 200), (0,), (429, 200), (400,)]),
     left=some([False, False, True]),
     usage=some([True, True, False]),
     cached=st.integers(0, 300),
@@ -212,5 +214,17 @@ embeddings = st.builds(
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(asks, asks, embeddings), min_size=1, max_size=12), policies)
 def test_any_traffic_under_any_policy(traffic: list[Ask], policy: Policy) -> None:
+    # not two at one instant: the ledger has those in the order they ended
+    apart = [replace(ask, at=ask.at + n) for n, ask in enumerate(traffic)]
     with tempfile.TemporaryDirectory() as folder:
-        same(*again(Path(folder), policy, traffic))
+        same(*again(Path(folder), policy, apart))
+
+
+def test_a_failed_call_says_nothing_of_what_another_model_would_have_said(tmp_path: Path) -> None:
+    """Which model of the ladder had failed is not in the record; no answer and no bill is made up for another."""
+    policy = Policy(models=LADDER, route=Route())
+    facts, told = again(tmp_path, policy, [Ask(chat("q", model="auto"), statuses=(500,))])
+    same(facts, told)
+    assert told.outcome.outcomes == {"error": 1}
+    other = Heard(tmp_path, Policy(models=LADDER, route=Route(strategy="strongest")))
+    assert (other.outcome.outcomes, other.outcome.after) == ({"error": 1}, 0)

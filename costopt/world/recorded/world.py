@@ -180,13 +180,12 @@ class Recorded:
         self._sizes[request.key] = past.size
         if failed := failed_check(fact, request, nth):
             return answered(past, failed.usage, failed.model, "unknown")
-        same = request.model in asked_then(fact)
-        if same and fact.usage is None and (failure := trouble(past, None)):
-            return failure  # no provider read this prompt, so none has it in its cache
+        if fact.usage is None and (failure := trouble(past, None)):
+            return failure  # nobody read this prompt, so no cache has it; and what another model had said nobody knows
         prompt = past.sent(request)
         now = self.prompts.now(past, request, prompt, self.clock.now())
         then = fact.usage or self._guess(past)
-        if not same:
+        if request.model not in asked_then(fact):
             return answered(past, usage_now(then, prompt, None, now), request.model)
         seen = self.prompts.then(past)
         usage = usage_now(then, prompt, seen.split if seen else None, now)
