@@ -1,20 +1,34 @@
 """The ledger's tables, and how its file is created, opened and recognised.
 
-Public: every table and view below. Times are nanoseconds since the epoch (UTC), money nano-USD, NULL =
-unknown.
+Public: every table and view below but `meta`, which is the writer's own. Times are nanoseconds since the epoch
+(UTC), money nano-USD, NULL = unknown.
 
     calls             view: one readable row per live call
     daily             view: totals per UTC day, model and tag set; they outlive archiving
     daily_savings     view: the same, per lever and basis
-    facts             one row per call; `origin`, `tagset` and part numbers point into the tables below
+    facts             one row per call, see below
     savings           what each lever saved (+) or lost (-) on a call
     decisions         what each layer decided, in order
-    parts             every message, tool list and answer, stored once; `hash` is the sha256 of its JSON as
-    sent;
+    parts             every message, tool list and answer, stored once; `hash` is the sha256 of its JSON as sent;
                       codec 0: `body` as it is, 1: zstd, 2: withheld (content: hashed), `body` is NULL
     origins           api, provider, endpoint, models, tenant, variant (a hash), price revision of calls
     tagsets, tags     the tags of calls
+    rollup            what `daily` shows, `day` in days since the epoch
+    rollup_savings    what `daily_savings` shows
     segments          files that hold archived calls
+
+A row of `facts` says
+
+    when              `started`, `first` (the first byte of the answer, 0: not known), `ended`; of that, limits held
+                      the call back for `waited`
+    what was asked    `origin`, `tagset`; `shape` and `refs`, the body as numbers of `parts`; `request_hash`, its
+                      sha256; `stream`; `control`, what the caller asked of the cache (on, off, refresh);
+                      `cache_key`, empty where it may not be cached; `trimmed`, tokens a trim took out first
+    what came back    `outcome` (ok, hit, error, left, refused), `tier` of a hit, `status`, `finish`, `error`, some
+                      `headers`; `reply_body` and `reply_events`, numbers of `parts`
+    what it cost      `input` to `searches` as in `costopt.types.Usage`, `estimated` where they were counted here,
+                      `raw_usage` as the provider said it, `cost` with that of unused `attempts`; `unpriced`: money
+                      was spent, nobody knows how much
 """
 
 from __future__ import annotations
@@ -37,12 +51,12 @@ _TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('epoch', 0);
 CREATE TABLE parts(
-  id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, codec INTEGER NOT NULL, body
-  BLOB);
+  id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, size INTEGER NOT NULL, codec INTEGER NOT NULL,
+  body BLOB);
 CREATE TABLE origins(
   id INTEGER PRIMARY KEY, api TEXT NOT NULL, provider TEXT NOT NULL, endpoint TEXT NOT NULL,
-  asked TEXT NOT NULL, served TEXT NOT NULL, tenant TEXT NOT NULL, variant TEXT NOT NULL, revision TEXT NOT
-  NULL, UNIQUE (served, asked, endpoint, api, provider, tenant, variant, revision));
+  asked TEXT NOT NULL, served TEXT NOT NULL, tenant TEXT NOT NULL, variant TEXT NOT NULL,
+  revision TEXT NOT NULL, UNIQUE (served, asked, endpoint, api, provider, tenant, variant, revision));
 CREATE TABLE tagsets(id INTEGER PRIMARY KEY, json TEXT NOT NULL UNIQUE);
 CREATE TABLE tags(
   name TEXT NOT NULL, value TEXT NOT NULL, tagset INTEGER NOT NULL REFERENCES tagsets(id),
@@ -77,15 +91,15 @@ CREATE TABLE rollup_savings(
   lever TEXT NOT NULL, basis TEXT NOT NULL, nano INTEGER NOT NULL,
   PRIMARY KEY (day, model, tagset, lever, basis)) WITHOUT ROWID;
 CREATE TABLE segments(
-  name TEXT PRIMARY KEY, calls INTEGER NOT NULL, first_started INTEGER NOT NULL, last_started INTEGER NOT
-  NULL, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, archived INTEGER NOT NULL) WITHOUT ROWID;
+  name TEXT PRIMARY KEY, calls INTEGER NOT NULL, first_started INTEGER NOT NULL, last_started INTEGER NOT NULL,
+  bytes INTEGER NOT NULL, sha256 BLOB NOT NULL, archived INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE VIEW calls AS SELECT
   f.id, f.started, f.ended, f.first, o.api, o.provider, o.endpoint, o.asked, o.served, f.outcome, f.tier,
-  f.status, f.finish, f.stream, f.control, f.trimmed, f.waited, f.input, f.cache_read, f.cache_write, f.cache_write_1h,
-  f.output,
-  f.reasoning, f.audio_input, f.audio_output, f.image_input, f.searches, f.service_tier, f.estimated,
-  f.raw_usage, f.cost, f.unpriced, o.revision, o.tenant, o.variant, t.json AS tags, f.error,
+  f.status, f.finish, f.stream, f.control, f.trimmed, f.waited,
+  f.input, f.cache_read, f.cache_write, f.cache_write_1h, f.output, f.reasoning, f.audio_input, f.audio_output,
+  f.image_input, f.searches, f.service_tier, f.estimated, f.raw_usage, f.cost, f.unpriced,
+  o.revision, o.tenant, o.variant, t.json AS tags, f.error,
   lower(hex(f.request_hash)) AS request_hash, (SELECT sum(nano) FROM savings WHERE call = f.n) AS saved
   FROM facts f JOIN origins o ON o.id = f.origin JOIN tagsets t ON t.id = f.tagset;
 CREATE VIEW daily AS SELECT
