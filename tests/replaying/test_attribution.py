@@ -14,7 +14,7 @@ from replay_material import BOOK, SECOND, START, Heard, adds_up, request, write
 from costopt.policy import Policy
 from costopt.types import Receipt, Record, Reply, Saving, Usage
 
-PLAIN = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+PLAIN = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 CHAT_MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-5-nano", "in-house-7b", "auto")
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
