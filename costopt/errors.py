@@ -5,6 +5,7 @@
     ├── UnsupportedClient      `wrap` was given something it does not know
     ├── Closed                 the Optimizer was closed
     ├── LedgerError            the ledger cannot be used (newer version, corrupt, not a ledger)
+    │   └── NoSuchCall         no recorded call has this id, or several begin so
     ├── CannotImport           a log to import is not there, or is in no format we read
     └── Refused                a call was not made, on purpose, before any money was spent
         ├── BudgetExceeded     a budget has no room for it
@@ -66,6 +67,10 @@ class Closed(CostoptError, RuntimeError):
 
 class LedgerError(CostoptError, RuntimeError):
     """The ledger file cannot be read or written as a ledger."""
+
+
+class NoSuchCall(LedgerError):
+    """No call in the ledger has this id or begins so, or more than one does."""
 
 
 class CannotImport(CostoptError, ValueError):

@@ -2,13 +2,14 @@
 
     demo      see the saving on a simulated provider, no key, no network
     import    bring the logs of other tools into a ledger
-    report    where the money went, from the ledger
-    explain   the decisions of one recorded call
+    report    where the money went, and what was saved
+    explain   the decisions of one recorded call, and what each was worth
     replay    what recorded calls would have cost under another policy
-    policy    check a policy file, list the presets, print the schema
+    policy    check a policy, list the presets, print the JSON schema
     archive   pack old calls of the ledger
 
-Exit codes: 0 done, 1 failed, 2 bad input, 130 interrupted, 141 the reader of our output went away.
+Exit codes: 0 done, 1 failed (the ledger, a file, the machine), 2 bad input (an option, a policy, a log, a call's id),
+130 interrupted, 141 the reader of our output went away.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from costopt import __version__
 from costopt.cli import archive, demo, explain, imports, policy, replay, report
 from costopt.cli.fault import InputError
-from costopt.errors import CostoptError, PolicyError
+from costopt.errors import CannotImport, CostoptError, NoSuchCall, PolicyError
 
 COMMANDS = (demo, imports, report, explain, replay, policy, archive)
 
@@ -52,6 +53,8 @@ def run(args: Namespace) -> int:
         code: int = args.run(args)
     except (InputError, PolicyError) as error:
         return _complain(str(error), 2)
+    except (CannotImport, NoSuchCall) as error:
+        return _complain(f"costopt: {error}", 2)
     except BrokenPipeError:
         raise
     except (CostoptError, OSError) as error:
@@ -60,7 +63,11 @@ def run(args: Namespace) -> int:
 
 
 def parser() -> ArgumentParser:
-    top = ArgumentParser("costopt", description="Lowers the bill of LLM calls and can prove it.")
+    top = ArgumentParser(
+        "costopt",
+        description="Lowers the bill of LLM calls and can prove it.",
+        epilog="Exit codes: 0 done, 1 failed, 2 bad input.",
+    )
     top.add_argument("--version", action="version", version=f"costopt {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import Any
 
 from costopt.cli import show
-from costopt.cli.options import add_json, add_ledger, folder, span
+from costopt.cli.options import add_command, add_json, add_ledger, folder, span
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("archive", help="pack old calls of the ledger")
+    parser = add_command(commands, "archive", "pack old calls of the ledger")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    pack: ArgumentParser = actions.add_parser("run", help="move calls older than a span to segments")
+    pack = add_command(
+        actions, "run", "move old calls to compressed segments", "report, explain and replay still read them."
+    )
     add_ledger(pack)
-    pack.add_argument("--older-than", default="30d", metavar="SPAN", help="default: 30d")
+    pack.add_argument(
+        "--older-than", default="30d", metavar="SPAN", help="which calls are old (default: 30d)"
+    )
     add_json(pack)
     pack.set_defaults(run=run)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_json, add_ledger, folder
+from costopt.cli.options import add_command, add_json, add_ledger, folder
 from costopt.cli.show import Column, left
 from costopt.money import change, dollars, with_usd
 
@@ -27,8 +27,10 @@ OWN_POLICY = "desk"
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("demo", help="see the saving; needs no key and no network")
-    parser.add_argument("--policy", metavar="FILE|PRESET", help="default: one made for this workload")
+    parser = add_command(commands, "demo", "see the saving on a simulated provider, no key, no network")
+    parser.add_argument(
+        "--policy", metavar="FILE|PRESET", help="the policy to see at work (default: one made for it)"
+    )
     parser.add_argument(
         "--real-model", action="store_true", help="a small local model answers (extra `local`)"
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
-from costopt.cli.options import add_json, add_ledger, folder
+from costopt.cli.options import add_command, add_json, add_ledger, folder
 from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("explain", help="the decisions of one recorded call")
+    parser = add_command(commands, "explain", "the decisions of one recorded call, and what each was worth")
     parser.add_argument("call", metavar="CALL", help="its id (header x-costopt-call), or the beginning of it")
     add_ledger(parser)
     add_json(parser)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_json, add_ledger, folder, tags
+from costopt.cli.options import add_command, add_json, add_ledger, folder, tags
 from costopt.cli.progress import progress_bar
 from costopt.money import dollars
 
@@ -24,7 +24,7 @@ _NANOS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_4
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("import", help="bring the logs of other tools into a ledger")
+    parser = add_command(commands, "import", "bring the logs of other tools into a ledger")
     parser.add_argument("format", metavar="FORMAT", help="what the log is: see --list")
     parser.add_argument(
         "paths", nargs="+", metavar="PATH", help="file (.gz, .zst too), folder or - for stdin"
@@ -44,7 +44,7 @@ def add(commands: Any) -> None:
         action="store_true",
         help="take prompts counted here for uncached, as if the provider had no prompt cache",
     )
-    parser.add_argument("--tag", action="append", metavar="K=V", help="for every call; repeatable")
+    parser.add_argument("--tag", action="append", metavar="NAME=VALUE", help="for every call; repeatable")
     parser.add_argument(
         "--content",
         choices=("full", "hashed"),
@@ -56,22 +56,18 @@ def add(commands: Any) -> None:
 
 
 def run(args: Namespace) -> int:
-    from costopt.errors import CannotImport
     from costopt.importing import load
 
     options = _options(args)
-    try:
-        with progress_bar("importing", quiet=args.json, bytes_=True) as progress:
-            done = load(
-                args.format,
-                args.paths,
-                ledger=folder(args.ledger),
-                options=options,
-                content=args.content,
-                progress=progress,
-            )
-    except CannotImport as error:
-        raise InputError(f"costopt: {error}") from error
+    with progress_bar("importing", quiet=args.json, bytes_=True) as progress:
+        done = load(
+            args.format,
+            args.paths,
+            ledger=folder(args.ledger),
+            options=options,
+            content=args.content,
+            progress=progress,
+        )
     if args.json:
         show.as_json(done.to_dict())
     elif done.usable:

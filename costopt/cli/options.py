@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from costopt.cli.fault import InputError
 
@@ -18,6 +19,14 @@ LATEST = 2**63 - 1
 _JSON = "print one JSON document for machines"
 _SPAN = re.compile(r"(\d{1,9})\s*([mhdwy])")
 _SECONDS = {"m": 60, "h": 3600, "d": DAY_S, "w": 7 * DAY_S, "y": 365 * DAY_S}
+
+
+def add_command(commands: Any, name: str, what: str, more: str = "", **layout: Any) -> ArgumentParser:
+    """`what` it does, for the list of commands and for its own help, which goes on with `more`."""
+    parser: ArgumentParser = commands.add_parser(
+        name, help=what, description=f"{what[0].upper()}{what[1:]}. {more}".rstrip(), **layout
+    )
+    return parser
 
 
 def add_ledger(parser: ArgumentParser, default: str | None = DEFAULT_LEDGER, note: str = "") -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
+from costopt.cli.options import add_command
 
 if TYPE_CHECKING:
     from costopt.decide.prices import PriceBook
@@ -17,14 +18,18 @@ SAMPLE = 1000
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("policy", help="check a policy; list presets; JSON schema")
+    parser = add_command(commands, "policy", "check a policy, list the presets, print the JSON schema")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    check: ArgumentParser = actions.add_parser("check", help="say in plain words what a policy will do")
-    check.add_argument("policy", nargs="?", metavar="FILE|PRESET", help="default: balanced")
+    check = add_command(
+        actions, "check", "say in plain words what a policy will do", "Names each mistake with its line."
+    )
+    check.add_argument(
+        "policy", nargs="?", metavar="FILE|PRESET", help="the policy to check (default: balanced)"
+    )
     check.set_defaults(run=_check)
-    schema: ArgumentParser = actions.add_parser("schema", help="the JSON schema, for editors")
+    schema = add_command(actions, "schema", "print the JSON schema, for editors")
     schema.set_defaults(run=_schema)
-    presets: ArgumentParser = actions.add_parser("list", help="the presets that come with costopt")
+    presets = add_command(actions, "list", "list the presets that come with costopt")
     presets.set_defaults(run=_list)
 
 

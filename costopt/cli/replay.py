@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import DEFAULT_LEDGER, add_form, add_period, since, tags, until
+from costopt.cli.options import DEFAULT_LEDGER, add_command, add_form, add_period, since, tags, until
 from costopt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ does not apply.
 def add(commands: Any) -> None:
     from argparse import RawDescriptionHelpFormatter
 
-    parser: ArgumentParser = commands.add_parser(
+    parser = add_command(
+        commands,
         "replay",
-        help="what recorded calls would have cost under another policy",
-        description="What recorded calls would have cost under another policy. Calls nobody.",
+        "what recorded calls would have cost under another policy",
+        "Calls nobody.",
         epilog=EPILOG,
         formatter_class=RawDescriptionHelpFormatter,
     )
@@ -51,7 +52,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--tag",
         action="append",
-        metavar="K=V",
+        metavar="NAME=VALUE",
         help="only calls with this tag; repeatable, all must be there",
     )
     parser.add_argument("--model", default="", help="only calls that asked this model, or that it answered")

@@ -16,7 +16,7 @@ from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.options import folder
 from costopt.cli.progress import progress_bar
-from costopt.errors import CannotImport, LedgerError
+from costopt.errors import NoSuchCall
 from costopt.importing import Summary, load
 from costopt.policy import Policy
 from costopt.replaying import Replay
@@ -92,7 +92,7 @@ class Opened(Struct, frozen=True):
         with Reader(self.ledger) as reader:
             try:
                 fact = reader.fact(call)
-            except LedgerError as error:
+            except NoSuchCall as error:
                 raise InputError(
                     f"costopt: --explain {str(error).replace(str(self.ledger), self.name)}"
                 ) from error
@@ -128,11 +128,8 @@ def _is_database(path: Path) -> bool:
 
 
 def _imported(source: str, ledger: Path, quiet: bool) -> Summary:
-    try:
-        with progress_bar("importing", quiet=quiet, bytes_=True) as progress:
-            done = load(FORMAT, [source], ledger=ledger, progress=progress)
-    except CannotImport as error:
-        raise InputError(f"costopt: {error}") from error
+    with progress_bar("importing", quiet=quiet, bytes_=True) as progress:
+        done = load(FORMAT, [source], ledger=ledger, progress=progress)
     if not done.usable:
         why = f"; {_where(done)}" if done.unusable else ": it is empty"
         other = "; `costopt import` reads other formats into a ledger" if done.unusable else ""
@@ -181,7 +178,7 @@ def _shortest(reader: Reader, call: str) -> str:
     for length in (SHORT, SHORT + 4, SHORT + 8):
         try:
             reader.fact(call[:length])
-        except LedgerError:
+        except NoSuchCall:
             continue
         return call[:length]
     return call

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_form, add_ledger, add_period, folder, since, until
+from costopt.cli.options import add_command, add_form, add_ledger, add_period, folder, since, until
 from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 
@@ -25,7 +25,7 @@ BASES = {
 
 
 def add(commands: Any) -> None:
-    parser: ArgumentParser = commands.add_parser("report", help="where the money went, and what was saved")
+    parser = add_command(commands, "report", "where the money went, and what was saved")
     add_ledger(parser)
     parser.add_argument(
         "--by", action="append", metavar="model|day|tag:NAME", help="group by; repeatable (default: model)"

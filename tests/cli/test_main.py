@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+from argparse import ArgumentParser, _SubParsersAction
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sample_ledger
 
-from costopt import __version__
+from costopt import __version__, cli
 from costopt.cli import main, quietly
 
 COMMAND = (sys.executable, "-m", "costopt.cli")
@@ -55,6 +58,36 @@ def test_no_ledger_is_a_failure_in_one_line(
     assert said.err.startswith("costopt: ")
     assert said.err.count("\n") == 1
     assert not nowhere.exists()
+
+
+@pytest.mark.parametrize(
+    "args", [["explain", "18f3"], ["replay", "--policy", "observe", "--explain", "18f3"]]
+)
+def test_a_call_that_is_not_there_is_bad_input(
+    args: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sample_ledger.write(tmp_path)
+    where = [str(tmp_path)] if args[0] == "replay" else ["--ledger", str(tmp_path)]
+    assert main([args[0], *where, *args[1:]]) == 2
+    assert "18f3: no such call" in capsys.readouterr().err
+
+
+def commands(of: ArgumentParser, *names: str) -> Iterator[tuple[tuple[str, ...], ArgumentParser]]:
+    """Every command and action below `of`."""
+    for action in of._actions:
+        if isinstance(action, _SubParsersAction):
+            for name, one in action.choices.items():
+                yield (*names, name), one
+                yield from commands(one, *names, name)
+
+
+def test_every_command_says_what_it_does_and_is_listed() -> None:
+    listed = cli.__doc__ or ""
+    for names, one in commands(cli.parser()):
+        assert one.description and one.description.rstrip().endswith("."), names
+        assert all(action.help for action in one._actions if action.metavar != "ACTION"), names
+        if len(names) == 1:
+            assert f"\n    {names[0]} " in listed
 
 
 def test_a_reader_who_leaves_ends_it_quietly() -> None:

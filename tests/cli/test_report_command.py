@@ -107,7 +107,7 @@ def test_explain_tells_decisions_and_what_they_were_worth(
 
 def test_explain_takes_the_beginning_of_an_id(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert "call aa01" in said(capsys, "explain", "aa01", "--ledger", ledger)
-    assert main(["explain", "aa", "--ledger", ledger]) == 1
+    assert main(["explain", "aa", "--ledger", ledger]) == 2
     assert "2 calls begin so" in capsys.readouterr().err
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
-from costopt.errors import LedgerError
+from costopt.errors import LedgerError, NoSuchCall
 from costopt.types import Finish, Json, Reply, Tags, Tier
 from costopt.world.ledger import schema
 from costopt.world.ledger.live import Live
@@ -109,14 +109,14 @@ class Reader:
             found = {call: found[call]}
         if len(found) > 1:
             some = ", ".join(sorted(found)[:5])
-            raise LedgerError(
+            raise NoSuchCall(
                 f"{call}: {len(found)} calls begin so ({some}{', ...' if len(found) > 5 else ''})"
             )
         for name, file in found.items():
             fact = self._segments.segment(file).fact(name) if file else self._live.fact(name)
             if fact:
                 return fact
-        raise LedgerError(f"{call}: no such call in {self.folder}")
+        raise NoSuchCall(f"{call}: no such call in {self.folder}")
 
     def _ids(self, prefix: str) -> dict[str, str]:
         """Ids that begin with `prefix` and the file each is in; "" is live."""
