@@ -41,11 +41,40 @@ def documents(lines: Iterable[Line]) -> Iterator[Item | Unusable]:
 
 def _of_file(lines: Iterator[Line]) -> Iterator[Item | Unusable]:
     first = next(lines)
-    if _goes_on(first.data.removeprefix(_BOM).strip()):
-        whole = b"\n".join([first.data, *(line.data for line in lines)])
-        yield from objects([first._replace(data=whole)])
-    else:
+    if not _goes_on(first.data.removeprefix(_BOM).strip()):
         yield from objects(chain([first], lines))
+        return
+    held = [first, *_until_two_objects(lines)]
+    whole = first._replace(data=b"\n".join(line.data for line in held))
+    if _is_document(whole) or not any(_is_object(line) for line in held):
+        yield from objects([whole])
+    else:
+        yield from objects(chain(held, lines))
+
+
+def _until_two_objects(lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines of what may be a document: two objects in a row, without a comma, are lines of their own, and what
+    came before them was cut off."""
+    was_object = False
+    for line in lines:
+        yield line
+        is_object = _is_object(line)
+        if is_object and was_object:
+            return
+        was_object = is_object or (was_object and not line.data.strip())
+
+
+def _is_document(whole: Line) -> bool:
+    try:
+        _decoded(whole.data.removeprefix(_BOM))
+    except _JSON:
+        return False
+    return True
+
+
+def _is_object(line: Line) -> bool:
+    data = line.data.strip()
+    return data.startswith(b"{") and data.endswith(b"}") and _is_document(line)
 
 
 def _path(line: Line) -> str:

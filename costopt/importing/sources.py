@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import sys
@@ -21,6 +22,7 @@ from costopt.importing.words import Line, Unusable
 STDIN = "-"
 _PACKED = (".gz", ".zst")
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DAMAGE = (EOFError, OSError, zlib.error, zstandard.ZstdError)
 
 
@@ -56,7 +58,7 @@ class Sources:
         self.place = (name, 0)
         with file.open("rb") if file else nullcontext(cast(BufferedReader, sys.stdin.buffer)) as raw:
             self._open = raw
-            for number, data in enumerate(_unpacked(raw), 1):
+            for number, data in enumerate(_in_utf8(_unpacked(raw)), 1):
                 self.lines += 1
                 self.place = (name, number)
                 yield Line(name, number, data.rstrip(b"\r\n"))
@@ -101,12 +103,37 @@ def _check_readable(path: Path) -> None:
         raise CannotImport(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _unpacked(raw: BufferedReader) -> IO[bytes]:
+def _unpacked(raw: BufferedReader) -> BufferedReader:
     """What `raw` holds; packed files show by their first bytes, whatever their name."""
     begins = raw.peek(4)
     if begins.startswith(_GZIP):
-        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+        return BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 16)
     return BufferedReader(_Zstd(raw), 1 << 16) if begins.startswith(_ZSTD) else raw
+
+
+def _in_utf8(raw: BufferedReader) -> IO[bytes]:
+    """The same text in UTF-8, where its first bytes say that it is UTF-16, as Windows tools write it."""
+    return BufferedReader(_Utf16(raw), 1 << 16) if raw.peek(2).startswith(_UTF16) else raw
+
+
+class _Utf16(io.RawIOBase):
+    """A UTF-16 text as UTF-8."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._decoder = codecs.getincrementaldecoder("utf-16")("replace")
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and (data := self._raw.read(1 << 14)):
+            self._ready = memoryview(self._decoder.decode(data).encode())
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
 
 
 class _Zstd(io.RawIOBase):

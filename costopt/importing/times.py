@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -11,6 +12,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EARLIEST, LATEST = 10**17, 2**63 - 1
 #: A plain number counts seconds up to the first bound, milliseconds up to the second, then micro- and nanoseconds.
 _UNITS = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+
+#: A zone as databases and browsers write it, behind a blank: ` UTC`, ` +0000`.
+_ZONE = re.compile(r"\s+(?:(?:UTC|GMT|Z)(?=$|[+-])|(?=[+-]\d\d:?\d\d$))", re.IGNORECASE)
 
 
 def moment(value: Any) -> int | None:
@@ -34,7 +38,7 @@ def _of_text(text: str) -> int | None:
     if text[:1].isdigit() and text.replace(".", "", 1).isdigit() and len(text) >= 9:
         return _of_number(text)
     try:
-        when = datetime.fromisoformat(text)
+        when = datetime.fromisoformat(_ZONE.sub("", text))
     except ValueError:
         return None
     since = (when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH
