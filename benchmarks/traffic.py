@@ -1,8 +1,8 @@
 """A month of agent traffic as ledger records: made here, the same every time, no network and no clock.
 
-Sessions of a support agent: a system prompt, tools, and a conversation that grows by two messages a call. A quarter
-of the sessions repeat an earlier one word for word. Token counts are four bytes to a token, and the prompt cache is the
-simulated one, so that the recorded usage looks like a provider's.
+Sessions of a support agent: a system prompt, tools, and a conversation that grows by two messages a call. A quarter of
+the calls are those of an earlier session at the same step, word for word. Four bytes are a token, and the prompt cache
+is the simulated one, so that the recorded usage looks like a provider's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from costopt.world.ledger import Ledger
 from costopt.world.pricemap import load
 
 SECOND = 10**9
+#: Records of one write.
+BATCH = 500
 #: Calls of a session.
 STEPS = 8
 START = 1_760_000_000 * SECOND
@@ -43,7 +45,7 @@ def write(folder: Path, calls: int) -> None:
     ledger, batch = Ledger(folder), list[Record]()
     for record in records(calls):
         batch.append(record)
-        if len(batch) == 500:
+        if len(batch) == BATCH:
             ledger.write(batch)
             batch = []
     if batch:
@@ -52,7 +54,7 @@ def write(folder: Path, calls: int) -> None:
 
 
 def records(calls: int) -> Iterator[Record]:
-    """By start time; sessions overlap in the month but each is told in order."""
+    """By start time; sessions overlap, the steps of each are in order."""
     book, cache = load(), PromptCache()
     for number, (at, session, step) in enumerate(_schedule(calls)):
         messages, model = _conversation(session, step), MODELS[session % len(MODELS)]

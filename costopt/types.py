@@ -149,7 +149,7 @@ class Reply(Struct, frozen=True):
     """A finished answer. `body` is the JSON answer, `events` the raw SSE bytes; at least one is there.
 
     `raw_usage` is the provider's usage object as it came. `usage` is None where the provider sent none, or zeros.
-    `waited_ns` is how long limits held the request back.
+    `first_ns` is when its first byte came (0: not known), `waited_ns` how long limits held the request back.
     """
 
     status: int = 200

@@ -15,8 +15,9 @@ from costopt.money import dollars, with_usd
 from costopt.policy import Policy
 from costopt.replaying.change import Change
 from costopt.replaying.result import amounts
-from costopt.replaying.trace import SECOND, Step, Trace
+from costopt.replaying.trace import Step, Trace
 from costopt.types import Nano
+from costopt.world.clock import SECOND
 from costopt.world.ledger import Fact
 from costopt.world.ledger.words import Selection
 

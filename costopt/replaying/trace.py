@@ -15,10 +15,10 @@ from costopt import effects as ask
 from costopt.effects import Effect
 from costopt.money import exact
 from costopt.types import Entry, Record, Reply, Usage
+from costopt.world.clock import SECOND
 
 #: Characters of a key that are shown.
 KEY = 12
-SECOND = 10**9
 
 
 class Step(Struct, frozen=True):

@@ -144,12 +144,15 @@ class Recorded:
             self.clock.call_at(self.clock.now() + int(effect.patience_s * SECOND), partial(give, place, None))
         return place
 
-    def _gather(self, e: ask.Gather) -> Future[Head | Reply | None]:
-        place = self._gatherer.gather(e.bucket, e.request, e.size, e.max_size, e.max_wait_s)
-        place.add_done_callback(partial(self._lead, e.request.id))
+    def _gather(self, effect: ask.Gather) -> Future[Head | Reply | None]:
+        place = self._gatherer.gather(
+            effect.bucket, effect.request, effect.size, effect.max_size, effect.max_wait_s
+        )
+        place.add_done_callback(partial(self._keep_head, effect.request.id))
         return place
 
-    def _lead(self, call: str, place: Future[Head | Reply | None]) -> None:
+    def _keep_head(self, call: str, place: Future[Head | Reply | None]) -> None:
+        """Who asks for several is answered for several, see `_merged`."""
         head = None if place.cancelled() else place.result()
         if isinstance(head, Head) and len(head.requests) > 1:
             self._heads[call] = head
