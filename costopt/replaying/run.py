@@ -24,7 +24,8 @@ from costopt.replaying.result import CacheAccuracy, Outcome, Replay
 from costopt.replaying.source import Needs, Source
 from costopt.replaying.summary import outcome_of
 from costopt.replaying.tally import Tally
-from costopt.replaying.timeline import Timeline, Watch
+from costopt.replaying.timeline import Timeline, Turn, Watch
+from costopt.replaying.turns import Turns
 from costopt.types import Reply
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.words import FOREVER, Selection
@@ -124,10 +125,14 @@ class _Run:
 
     def go(self, progress: Progress | None, watch: Watch | None, hear: Hear | None) -> None:
         calls = self._reader.count(self._wanted.since, self._wanted.until)
-        timeline = Timeline(self._clock, self._world.perform, watch)
+        turns = Turns(self._clock)
         open_calls: dict[str, Past] = {}
+        turn: Turn = lambda call, begin: turns.come(open_calls[call].fact, begin)  # noqa: E731
+        timeline = Timeline(self._clock, self._world.perform, watch, turn)
         for done, call in enumerate(timeline.run(self._starts(open_calls)), 1):
-            change = self._end(open_calls.pop(call))
+            past = open_calls.pop(call)
+            turns.end(past.fact)
+            change = self._end(past)
             if hear is not None:
                 hear(change)
             if progress is not None and (done % EVERY == 0):
@@ -145,11 +150,8 @@ class _Run:
             self.first = self.first or past.fact.started
             self.last = past.fact.started
             open_calls[call] = past
-            yield past.fact.started, call, partial(self._flow, past)
-
-    def _flow(self, past: Past) -> Flow[Reply]:
-        self._world.begin(past)
-        return self._handler(past)(past.request)
+            self._world.begin(past)
+            yield past.fact.started, call, partial(self._handler(past), past.request)
 
     def _handler(self, past: Past) -> Handler:
         if past.texts or not self._source.needs.text:

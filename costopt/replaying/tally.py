@@ -122,6 +122,11 @@ def folded(sessions: Mapping[int, tuple[Nano, Nano]], room: int) -> dict[int, tu
     return groups
 
 
+def tagged(fact: Fact) -> bool:
+    """Whether a tag names the session of this call."""
+    return any(tag in fact.tags for tag in SESSION_TAGS)
+
+
 def session(fact: Fact) -> int:
     """A number for the conversation a call belongs to: by tag, else by how its prompt begins."""
     for tag in SESSION_TAGS:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 from costopt.drive import Ride, depart
@@ -15,15 +16,26 @@ from costopt.world.recorded import EventClock
 
 #: What one flow asked and what it got, in order: (time of the answer in ns, call id, effect, answer or error).
 Watch: TypeAlias = Callable[[int, str, Effect[Any], Any], None]
+#: Told of a call that comes in and how it begins.
+Turn: TypeAlias = Callable[[str, Callable[[], None]], None]
 _Start: TypeAlias = tuple[int, str, Callable[[], Flow[Reply]]]
+
+
+def at_once(_call: str, begin: Callable[[], None]) -> None:
+    begin()
 
 
 class Timeline:
     """Runs flows from their start times on. For one thread; `clock` moves only here."""
 
     def __init__(
-        self, clock: EventClock, perform: Callable[[Effect[Any]], Any], watch: Watch | None = None
+        self,
+        clock: EventClock,
+        perform: Callable[[Effect[Any]], Any],
+        watch: Watch | None = None,
+        turn: Turn = at_once,
     ) -> None:
+        self._turn = turn
         self._clock = clock
         self._perform = perform
         self._watch = watch
@@ -33,7 +45,8 @@ class Timeline:
         self.under_way = 0
 
     def run(self, starts: Iterable[_Start]) -> Iterator[str]:
-        """Ids of calls as they end. `starts` are (time in ns, call id, flow), by time."""
+        """Ids of calls as they end. `starts` are (time in ns, call id, flow), by time; `turn` may let one begin
+        later than that."""
         try:
             yield from self._run(starts)
         finally:
@@ -44,7 +57,7 @@ class Timeline:
             yield from self._until(at)
             self._clock.move_to(at)
             self.under_way += 1
-            self._begin(call, flow)
+            self._turn(call, partial(self._begin, call, flow))
             yield from self._settle()
         yield from self._until(None)
         assert not self.under_way, f"{self.under_way} calls wait for something that never comes"
@@ -54,13 +67,14 @@ class Timeline:
             yield from self._settle()
 
     def _settle(self) -> Iterator[str]:
-        """Move every flow whose answer is there, until none is."""
-        while self._awake:
-            call, ride, future = self._awake.popleft()
-            self._tell(call, ride, future.exception() or future.result())
-            self._go(call, ride)
-        while self._over:
-            yield self._over.popleft()
+        """Move every flow whose answer is there, until none is; who hears of an end may let others begin."""
+        while self._awake or self._over:
+            while self._awake:
+                call, ride, future = self._awake.popleft()
+                self._tell(call, ride, future.exception() or future.result())
+                self._go(call, ride)
+            if self._over:
+                yield self._over.popleft()
 
     def _leave(self) -> None:
         """Nobody wants to know the end (Ctrl-C): a flow is never just forgotten."""

@@ -180,3 +180,44 @@ def test_ten_thousand_calls_of_one_instant(tmp_path: Path) -> None:
     assert told.outcome.saved * 4 == told.outcome.before * 3
     assert told.outcome.waited_s > 0
     adds_up(told, [call.request.id for call in calls])
+
+
+def agent(*times: int, session: str = "") -> list[Record]:
+    """One conversation that grows by two messages a call, each answered after a second."""
+    said = [
+        {"role": "user" if n % 2 == 0 else "assistant", "content": f"turn {n}"} for n in range(2 * len(times))
+    ]
+    tags = {"session": session} if session else {}
+    return [
+        recorded(
+            n, START + time, body={"model": "gpt-4o", "messages": said[: 2 * n + 1]}, took=SECOND, tags=tags
+        )
+        for n, time in enumerate(times)
+    ]
+
+
+def begun(tmp_path: Path, calls: list[Record], policy: Policy) -> list[int]:
+    """When each call came in, in seconds after the first."""
+    seen: dict[str, int] = {}
+    write(tmp_path, calls)
+    Heard(tmp_path, policy, watch=lambda at, call, effect, answer: seen.setdefault(call, at))
+    return [(seen[call.request.id] - START) // SECOND for call in calls]
+
+
+@pytest.mark.parametrize("session", ["", "s"])
+def test_a_step_of_an_agent_waits_for_the_step_before(session: str, tmp_path: Path) -> None:
+    """One call in ten seconds: the second step, recorded at 3, goes at 10 and ends at 11; the third comes 2 s later."""
+    policy = Policy(limits=(Limit("openai", requests=1, window=10),))
+    assert begun(tmp_path, agent(0, 3 * SECOND, 6 * SECOND, session=session), policy) == [0, 3, 13]
+
+
+def test_what_ran_side_by_side_or_came_long_after_does_not_wait(tmp_path: Path) -> None:
+    policy = Policy(limits=(Limit("openai", requests=1, window=10),))
+    times = (0, SECOND // 2, 2 * DAY)
+    assert begun(tmp_path, agent(*times, session="s"), policy) == [0, 0, 2 * 86_400]
+
+
+def test_an_equal_prompt_of_somebody_else_does_not_wait(tmp_path: Path) -> None:
+    policy = Policy(limits=(Limit("openai", requests=1, window=10),))
+    calls = at(0, 3 * SECOND, 6 * SECOND, took=SECOND)
+    assert begun(tmp_path, calls, policy) == [0, 3, 6]
