@@ -167,6 +167,10 @@ def _days(done: Summary) -> str:
 def _remarks(done: Summary) -> list[tuple[int, str]]:
     return [
         (done.known, "were there already, or twice in the log, and are counted once"),
+        (
+            done.shared,
+            "have the id of another call in the log, with another request, answer or time: counted",
+        ),
         (done.timeless, "have no time in the log: made up, in the log's order (tag time=synthetic)"),
         (done.counted, "have no token counts in the log: counted here, estimates"),
         (done.unpriced, "have no known price: they are in no sum of money"),

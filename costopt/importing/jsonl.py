@@ -8,17 +8,20 @@ Only `request` and a time are needed (`timestamp`, `created`, or the answer's ow
 s, ms, us or ns. `api` is chat, responses, messages, embeddings or completions; where it is missing, endpoint and shapes
 tell. What else is read, `entries` says. Lines with a `custom_id` are halves of a provider's batch, see `batchfiles`.
 
-A call is known by its `id` (a text that no other call has; a number is taken for that of a row); else by its answer's
-id, time and request; else by what the line says, and lines of one file that say the same are different calls.
+A call is known by its `id` together with its second, request and answer: many loggers number anew in each file, and a
+number alone is taken for that of a row. Without one it is known by its answer's id, with time, request and answer; else
+by what the line says, and lines of one file that say the same are different calls.
 """
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from costopt import wire
@@ -29,12 +32,13 @@ from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
 from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
 from costopt.types import Api, Json, Usage
-from costopt.wire.loose import encode, items, record, text
+from costopt.wire.loose import items, record, text
 
 NO_TIME = "no timestamp: add `created`, or give the calls times with --start"
 NO_REQUEST = "no request in it: neither `request` nor `model` and `messages`"
 TRANSCRIPT = "no response beside `messages`, which end with an answer: is it a transcript? (see --list)"
 NO_API = "neither endpoint nor request tells which API it is: add `api`"
+_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
 def read(lines: Iterable[Line], options: Options) -> Iterator[Found]:
@@ -55,7 +59,7 @@ class _Reader:
         self._options = options
         self._next = options.start
         self._path = ""
-        self._same: Counter[bytes] = Counter()
+        self._same: Counter[str] = Counter()
 
     def call(self, item: Item) -> Found:
         entry = entry_of(item.value)
@@ -73,6 +77,7 @@ class _Reader:
             return _unusable(item, NO_TIME)
         return Imported(
             id=self._id(item, entry, answer, logged),
+            named=_named(entry),
             at=at,
             ended=moment(entry.ended) or 0,
             api=api,
@@ -96,13 +101,12 @@ class _Reader:
         return at
 
     def _id(self, item: Item, entry: Entry, answer: Json | None, logged: int | None) -> str:
-        name = text(entry.id)
-        if name and not name.isdigit():
-            return f"id {name}"
-        told = text((answer or {}).get("id")) or entry.id
-        if told:
-            # why: numbers of rows are in every file, and behind some gateways all answers have one id
-            return f"answer {told} {logged} {_digest(entry.body).hex()}"
+        if name := _named(entry):
+            second = "" if logged is None else logged // 10**9  # times of one call differ in their precision
+            return f"id {name} {second} {_digest([entry.body, answer])}"
+        if told := text((answer or {}).get("id")) or entry.id:
+            # why: behind some gateways all answers have one id
+            return f"answer {told} {logged} {_digest([entry.body, answer])}"
         return self._by_content(item)
 
     def _by_content(self, item: Item) -> str:
@@ -111,7 +115,13 @@ class _Reader:
             self._same.clear()
         said = _digest(item.value)
         self._same[said] += 1
-        return f"line {said.hex()} {self._same[said]}"
+        return f"line {said} {self._same[said]}"
+
+
+def _named(entry: Entry) -> str:
+    """The call's id in the log; empty where it has none, or the number of a row."""
+    name = text(entry.id)
+    return "" if name.isdigit() else name
 
 
 def _unusable(item: Item, why: str) -> Unusable:
@@ -123,8 +133,13 @@ def _ends_with_an_answer(body: Json) -> bool:
     return bool(last) and record(last[0]).get("role") == "assistant"
 
 
-def _digest(value: Json) -> bytes:
-    return blake2b(encode(value), digest_size=16).digest()
+def _digest(value: Any) -> str:
+    """The same whatever the order of fields."""
+    try:
+        data = _sorted(value)
+    except UnicodeEncodeError:  # why: halves of surrogate pairs are in real logs
+        data = json.dumps(value, sort_keys=True).encode()
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 def _created(answer: Json | None) -> int | None:

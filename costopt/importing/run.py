@@ -30,8 +30,8 @@ class Summary(Struct, kw_only=True):
     """What one import did.
 
     Of `lines` read, `calls` were found: `new` ones are in the ledger now, `known` ones were there already (or twice in
-    the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `counted` had no
-    token counts in the log, `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others.
+    the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `shared` had an id in
+    the log that another call with another request, answer or time has too, `counted` had no token counts in the log, `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others.
     `first` and `last` are when the earliest and the latest of them began (ns).
     """
 
@@ -42,6 +42,7 @@ class Summary(Struct, kw_only=True):
     calls: int = 0
     new: int = 0
     known: int = 0
+    shared: int = 0
     counted: int = 0
     timeless: int = 0
     unpriced: int = 0
@@ -141,7 +142,9 @@ class _Run:
                 self._summary.unusable.append(call)
                 continue
             self._summary.calls += 1
+            is_shared = bool(call.named) and self._store.is_shared(call.named)
             if self._store.is_new(record_id(self._summary.format, call)):
+                self._summary.shared += is_shared
                 yield call, _Place(*self.sources.place)
             else:
                 self._summary.known += 1

@@ -17,7 +17,10 @@ from costopt.world.writer import Partial
 Content: TypeAlias = Literal["full", "hashed"]
 #: Calls in one transaction.
 BATCH = 1000
-_SEEN = "CREATE TEMP TABLE seen(tail TEXT PRIMARY KEY) WITHOUT ROWID"
+_SEEN = """
+CREATE TEMP TABLE seen(tail TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TEMP TABLE named(name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
 
 
 class Store:
@@ -37,6 +40,11 @@ class Store:
     def is_new(self, call: str) -> bool:
         """Whether the call with this id was never met before, whatever time it had; it has been, from now on."""
         return self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (call[TIME_DIGITS:],)).rowcount > 0
+
+    def is_shared(self, name: str) -> bool:
+        """Whether a call of this import had the name `name` before."""
+        given = name.encode(errors="replace")
+        return self._db.execute("INSERT OR IGNORE INTO named VALUES (?)", (given,)).rowcount == 0
 
     def forget(self, call: str) -> None:
         """Take back what `is_new` remembered, for a call that turned out to be none."""

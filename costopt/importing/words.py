@@ -50,7 +50,8 @@ class Imported(Struct, frozen=True, kw_only=True):
     """One model call found in a log.
 
     `id` is unique and stable in its source (the provider's response id, a span id, a message id): the same call met
-    again must have the same `id`, and is counted once whatever its time. `body` is the request as far as the log
+    again must have the same `id`, and is counted once whatever its time. `named` is the id that the log's writer gave
+    it, where several calls may have one. `body` is the request as far as the log
     has it, in the provider's own JSON; `answer` its JSON answer, or one rebuilt in that shape, None where the log has
     none. `partial` says that the log leaves out some of the request, so that two equal bodies need not be equal
     requests and no cache may be keyed by them. `hit` was answered by a cache of the other tool and cost nothing; its
@@ -62,6 +63,7 @@ class Imported(Struct, frozen=True, kw_only=True):
     """
 
     id: str
+    named: str = ""
     at: int
     ended: int = 0
     api: Api
