@@ -14,12 +14,12 @@ from typing import Any
 
 import openai
 import pytest
+from ledger_reading import facts
 
 import costopt
 from costopt.demo.simulator import Simulator
 from costopt.policy import Budget, Cache, Ledger, Policy
 from costopt.world.files import private_file
-from costopt.world.ledger import Fact, Reader
 
 ASK: dict[str, Any] = {
     "model": "gpt-4o-mini",
@@ -36,14 +36,6 @@ def provider() -> Iterator[Simulator]:
 
 def sdk(provider: Simulator) -> openai.OpenAI:
     return openai.OpenAI(api_key="sk-test", base_url=provider.base_url)
-
-
-def facts(folder: Path) -> list[Fact]:
-    reader = Reader(folder)
-    try:
-        return list(reader.facts())
-    finally:
-        reader.close()
 
 
 @pytest.mark.parametrize("stream", [True, False])

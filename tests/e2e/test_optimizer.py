@@ -16,13 +16,13 @@ from typing import Any
 
 import openai
 import pytest
+from ledger_reading import facts
 
 import costopt
 from costopt.demo.simulator import Simulator
 from costopt.edge.wrap import library_of
 from costopt.policy import Batch, Budget, Cache, Limit, Policy
 from costopt.world.clock import VirtualClock
-from costopt.world.ledger import Fact, Reader
 
 ASK: dict[str, Any] = {
     "model": "gpt-4o-mini",
@@ -39,14 +39,6 @@ def provider() -> Iterator[Simulator]:
 
 def sdk(provider: Simulator, **options: Any) -> openai.OpenAI:
     return openai.OpenAI(api_key="sk-test", base_url=provider.base_url, **options)
-
-
-def facts(folder: Path) -> list[Fact]:
-    reader = Reader(folder)
-    try:
-        return list(reader.facts())
-    finally:
-        reader.close()
 
 
 def test_the_answer_outlives_the_process(provider: Simulator, tmp_path: Path) -> None:

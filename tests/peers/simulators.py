@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from costopt.world.ledger import Fact, Reader
-
 PEERS = Path(__file__).resolve().parents[2] / ".venvs" / "peers"
 PYTHON = PEERS / "bin" / "python"
 #: Both print their URL and live until their standard input closes.
@@ -92,11 +90,3 @@ def aimock(fixtures: Path) -> list[str]:
 
 def llmock() -> list[str]:
     return ["-c", LLMOCK]
-
-
-def facts(folder: Path) -> list[Fact]:
-    reader = Reader(folder)
-    try:
-        return list(reader.facts())
-    finally:
-        reader.close()

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import anthropic
 import openai
 import pytest
-from simulators import Simulator, aimock, facts, running
+from ledger_reading import facts
+from simulators import Simulator, aimock, running
 
 import costopt
 from costopt.policy import Cache, Policy

@@ -18,7 +18,8 @@ from typing import Any
 
 import openai
 import pytest
-from simulators import Simulator, facts, llmock, running
+from ledger_reading import facts
+from simulators import Simulator, llmock, running
 
 import costopt
 from costopt.edge.wrap import library_of
