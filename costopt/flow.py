@@ -138,6 +138,22 @@ def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     if not ladder:
         return (yield from inner(request))
     failed: list[Reply] = []
+    try:
+        return (yield from _climb(plan, request, inner, ladder, failed))
+    except Refused as refusal:
+        if not failed:
+            raise
+        request.note("route", f"no further model ({refusal}), the best answer so far stands")
+        return plan.routed(request, failed.pop(), failed)
+    except (UpstreamError, Interrupted) as failure:
+        plan.bear(failure, failed)
+        raise
+
+
+def _climb(
+    plan: Plan, request: Request, inner: Handler, ladder: Sequence[str], failed: list[Reply]
+) -> Flow[Reply]:
+    """One model after the other; `failed` takes the paid answers that did not pass the check."""
     for model in ladder[:-1]:
         try:
             reply = yield from inner(plan.attempt(request, model, hold=plan.checks))
@@ -150,17 +166,7 @@ def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
             return plan.routed(request, reply, failed)
         request.note("route", f"{model} failed the check, escalating")
         failed.append(reply)
-    return (yield from _last_rung(plan, request, inner, ladder[-1], failed))
-
-
-def _last_rung(plan: Plan, request: Request, inner: Handler, model: str, failed: list[Reply]) -> Flow[Reply]:
-    try:
-        reply = yield from inner(plan.attempt(request, model))
-    except BudgetExceeded:
-        if not failed:
-            raise
-        request.note("budget", f"no room for {model}, the best answer so far stands")
-        reply = failed.pop()
+    reply = yield from inner(plan.attempt(request, ladder[-1]))
     return plan.routed(request, reply, failed)
 
 

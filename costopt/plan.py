@@ -6,6 +6,7 @@ function of its arguments and the plan.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
@@ -16,7 +17,7 @@ from costopt.decide.budget import scope
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
 from costopt.effects import Quota, Ticket
-from costopt.errors import BudgetExceeded
+from costopt.errors import BudgetExceeded, Interrupted, UpstreamError
 from costopt.policy import Limit, Policy
 from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Saving, Tags, Tier, Usage
 
@@ -283,6 +284,17 @@ class Plan:
         return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))
 
     @staticmethod
+    def bear(failure: UpstreamError | Interrupted, failed: Sequence[Reply]) -> None:
+        """Let `failure` carry what answers had cost that were paid before it and could not be used."""
+        attempts = tuple(each.receipt for each in failed if each.receipt)
+        if not attempts:
+            return
+        if isinstance(failure, UpstreamError) and failure.reply is not None:
+            failure.reply = _bearing(failure.reply, attempts)
+        else:
+            failure.partial = _bearing(failure.partial or Reply(finish="incomplete"), attempts)
+
+    @staticmethod
     def charged(reply: Reply, wasted: Reply | None) -> Reply:
         """`reply` bearing the cost of `wasted`, a paid answer that could not be used."""
         if wasted is None or wasted.receipt is None or reply.receipt is None:
@@ -323,6 +335,11 @@ def _applies(limit: Limit, provider: str, name: str) -> bool:
     if not limit.models:
         return limit.group == provider
     return any(fnmatchcase(name, pattern) for pattern in limit.models)
+
+
+def _bearing(reply: Reply, attempts: tuple[Receipt, ...]) -> Reply:
+    own = reply.receipt or Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision)
+    return replace(reply, receipt=replace(own, cost=_total(own, attempts), attempts=attempts))
 
 
 def _chosen(receipt: Receipt) -> tuple[Saving, ...]:

@@ -174,6 +174,31 @@ def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> Non
     assert [(s.lever, s.nano) for s in reply.receipt.savings] == [("route", -small)]
 
 
+@pytest.mark.parametrize("failure", [UpstreamError(Reply(status=500)), UpstreamError(None, OSError())])
+def test_what_a_failed_check_had_cost_is_recorded_even_if_the_next_model_fails(failure: UpstreamError) -> None:
+    def reply_of(sent: Request) -> Reply:
+        if sent.model == "gpt-4o-mini":
+            return answer("no", model=sent.model)
+        raise failure
+
+    world = World(reply_of)
+    with pytest.raises(UpstreamError):
+        serve(request(model="auto"), policy(models=LADDER, route=Route(cascade=Cascade("json"))), world)
+    (record,) = world.records
+    assert record.outcome == "error"
+    assert record.receipt is not None
+    assert (record.receipt.cost, len(record.receipt.attempts)) == (12 * 150 + 3 * 600, 1)
+
+
+def test_a_paid_answer_is_given_rather_than_none_where_the_next_model_is_refused() -> None:
+    world = World(lambda sent: answer("no", model=sent.model))
+    world.room = 20_000_000  # room for gpt-4o-mini's worst case ($0.0098), not for gpt-4o's ($0.16)
+    rules = policy(models=LADDER, route=Route(cascade=Cascade("json")), budgets=(Budget(DOLLAR, "day"),))
+    reply = serve(request(model="auto"), rules, world)
+    assert reply.receipt is not None
+    assert (reply.receipt.model, reply.receipt.cost) == ("gpt-4o-mini", 12 * 150 + 3 * 600)
+
+
 def test_no_model_that_can_is_refused_before_anything_is_paid() -> None:
     world = World()
     with pytest.raises(NoModel):

@@ -32,7 +32,7 @@ def window(kind: str, now: int) -> tuple[int, int]:
     """Start and end (ns) of the calendar window in UTC that holds `now`; weeks begin on Monday."""
     if kind == "total":
         return 0, _END_OF_TIME
-    moment = datetime.fromtimestamp(now / 1e9, UTC).replace(second=0, microsecond=0)
+    moment = datetime.fromtimestamp(now // 10**9, UTC).replace(second=0, microsecond=0)
     if kind != "minute":
         moment = moment.replace(minute=0)
     if kind not in ("minute", "hour"):
