@@ -31,8 +31,9 @@ class Summary(Struct, kw_only=True):
 
     Of `lines` read, `calls` were found: `new` ones are in the ledger now, `known` ones were there already (or twice in
     the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `shared` had an id in
-    the log that another call with another request, answer or time has too, `counted` had no token counts in the log, `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others.
-    `first` and `last` are when the earliest and the latest of them began (ns).
+    the log that another call with another request, answer or time has too, `counted` had no token counts in the log,
+    `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others. `first` and `last` are
+    when the earliest and the latest of them began (ns).
     """
 
     format: str
