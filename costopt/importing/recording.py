@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import cached_property
 from hashlib import blake2b
 from urllib.parse import urlsplit
@@ -17,6 +15,7 @@ from costopt.decide.tokens import TokenCounter
 from costopt.edge.intake import provider_of
 from costopt.importing.counted import Splitter
 from costopt.importing.secrets import Scrubber
+from costopt.importing.secretwords import bare_url, withheld
 from costopt.importing.times import EARLIEST, LATEST
 from costopt.importing.words import Imported, Options
 from costopt.money import exact
@@ -29,8 +28,6 @@ from costopt.wire.loose import encode
 TIME_DIGITS = 16
 #: What makes two requests of an API different; without any of it a body says nothing.
 _ASKED = ("messages", "input", "prompt")
-#: Error messages quote keys and headers.
-_KEY = re.compile(r"\b(?:bearer\s+|sk-)[\w.~+/=*-]{4,}", re.IGNORECASE)
 
 
 class Unfit(ValueError):
@@ -72,13 +69,13 @@ class Recorder:
     def _request(self, call: Imported, name: str) -> Request:
         provider, model = self._named(call)
         body = self._scrubber.body(call.body)
-        tags = self._tags(call.tags)
+        tags = self._scrubber.tags({**call.tags, **self._options.tags})
         request = Request(
             id=name,
             api=call.api,
             model=model,
             body={**body, "model": model} if body.get("model") != model else body,
-            endpoint=_without_secrets(call.endpoint),
+            endpoint=bare_url(call.endpoint),
             provider=provider,
             stream=call.stream or call.body.get("stream") is True,
             tenant=f"tag:{tags['tenant']}" if "tenant" in tags else "",
@@ -118,15 +115,11 @@ class Recorder:
         """What stands before the slash in the price map's names: mostly providers."""
         return frozenset(name.partition("/")[0] for name in self._book.names if "/" in name)
 
-    def _tags(self, tags: Mapping[str, str]) -> dict[str, str]:
-        named = {**tags, **self._options.tags}
-        return {name: value for name, value in named.items() if not self._scrubber.secret(name)}
-
     # the answer
 
     def _reply(self, call: Imported) -> tuple[Outcome, Reply]:
-        answer = None if call.answer is None else self._scrubber.clean(call.answer)
         failed = bool(call.error) or call.status >= 400
+        answer = None if call.answer is None else self._scrubber.answer(call.answer, failed=failed)
         if answer is None:
             reply = Reply(status=call.status, finish="error" if failed else "unknown")
         else:
@@ -134,7 +127,7 @@ class Recorder:
         failed = failed or (reply.finish == "error" and call.finish is None)
         finish = "error" if failed else call.finish or reply.finish
         usage = call.usage or reply.usage
-        raw = reply.raw_usage if call.raw_usage is None else self._scrubber.clean(call.raw_usage)
+        raw = reply.raw_usage if call.raw_usage is None else self._scrubber.notes(call.raw_usage)
         return "error" if failed else "ok", replace(reply, finish=finish, usage=usage, raw_usage=raw)
 
     def _priced(self, call: Imported, request: Request, reply: Reply) -> Reply:
@@ -194,16 +187,9 @@ def _host(url: str) -> str:
         return ""
 
 
-def _without_secrets(url: str) -> str:
-    """A URL without query and user: both may hold keys."""
-    bare = url.partition("?")[0].partition("#")[0]
-    scheme, slashes, rest = bare.partition("//")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}" if slashes else bare
-
-
 def _error(call: Imported, outcome: Outcome) -> str:
     if outcome != "error":
         return ""
-    told = _KEY.sub("[withheld]", call.error)
-    return told or (f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back")
+    return withheld(call.error) or (
+        f"HTTP {call.status}" if call.status >= 400 else "no answer in what came back"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from costopt.importing.formats import FORMATS, format_named
 from costopt.importing.store import Store
 from costopt.types import Receipt, Record, Request, Usage
 from costopt.world import archive
-from costopt.world.ledger import Reader
 
 
 def test_importing_twice_adds_nothing(tmp_path: Path) -> None:
@@ -60,51 +58,6 @@ def test_calls_are_in_the_order_of_their_times(tmp_path: Path) -> None:
     started = [fact.started for fact in facts(tmp_path)]
     assert started == sorted(started)
     assert [fact.id for fact in facts(tmp_path)] == sorted(fact.id for fact in facts(tmp_path))
-
-
-SECRETS = {
-    "Authorization": "Bearer planted-1",
-    "x-api-key": "planted-2",
-    "api-key": "planted-3",
-    "Cookie": "session=planted-4",
-    "X-Goog-Api-Key": "planted-5",
-}
-PLACES = [
-    lambda: line(headers=SECRETS),
-    lambda: line(**SECRETS),
-    lambda: {**body(), **SECRETS, "response": answer(), "timestamp": START_NS},
-    lambda: line(request={**body(), "extra_headers": SECRETS, "api_key": "planted-6"}),
-    lambda: line(
-        request={"method": "POST", "headers": SECRETS, "url": "https://a/v1/chat/completions", "body": body()}
-    ),
-    lambda: line(response={"status_code": 200, "headers": SECRETS, "body": answer()}),
-    lambda: line(response=answer(_hidden_params={"headers": SECRETS, "api_key": "planted-7"})),
-    lambda: line(request=body(tools=[{"type": "mcp", "headers": SECRETS, "authorization": "planted-8"}])),
-    lambda: line(error="401: Authorization: Bearer planted-11 and sk-planted-12 were refused"),
-    lambda: line(tags={**SECRETS, "agent": "planner"}),
-    lambda: line(response=answer(usage={"prompt_tokens": 1, "headers": SECRETS})),
-    lambda: line(endpoint="https://user:planted-9@api.example/v1/chat/completions?key=planted-10"),
-]
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_no_secret_of_a_header_reaches_the_ledger(place: Any, tmp_path: Path) -> None:
-    assert imported(tmp_path, [place()]).new == 1
-    with Reader(tmp_path / "ledger") as reader:
-        texts = [str(reader.body(fact)) + str(reader.answer(fact)) + str(fact) for fact in reader.facts()]
-    with sqlite3.connect(tmp_path / "ledger" / "ledger.sqlite3") as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
-    stored = [file.read_bytes() for file in (tmp_path / "ledger").rglob("*") if file.is_file()]
-    assert not any(b"planted" in data for data in [*stored, *(text.encode() for text in texts)])
-
-
-def test_a_schema_may_describe_a_field_that_is_called_like_a_secret(tmp_path: Path) -> None:
-    schema = {"type": "object", "properties": {"headers": {"type": "object"}, "api_key": {"type": "string"}}}
-    asked = body(tools=[{"type": "function", "function": {"name": "fetch", "parameters": schema}}])
-    imported(tmp_path, [line(request=asked)])
-    with Reader(tmp_path / "ledger") as reader:
-        assert [reader.body(fact) for fact in reader.facts()] == [asked]
 
 
 def test_hashed_content_keeps_counts_and_no_text(tmp_path: Path) -> None:
