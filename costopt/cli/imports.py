@@ -12,13 +12,21 @@ from costopt.cli import show
 from costopt.cli.fault import InputError
 from costopt.cli.options import add_command, add_json, add_ledger, folder, tags
 from costopt.cli.progress import progress_bar
-from costopt.money import dollars
+from costopt.money import change, dollars
 
 if TYPE_CHECKING:
     from costopt.importing import Options, Summary
+    from costopt.importing.run import Bill
+    from costopt.policy import Price
 
 #: Unusable lines that are printed; --json has all.
 SHOWN = 20
+#: How far two bills may be apart and count as one.
+NEAR = 0.005
+_REMEDY = (
+    "  add your own prices under `prices:` in a policy and name it with --prices FILE,",
+    "  or take what the log says with --cost log",
+)
 _SPAN = re.compile(r"(\d{1,9})\s*(ms|s|m|h|d)")
 _NANOS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 
@@ -51,6 +59,13 @@ def add(commands: Any) -> None:
         default="full",
         help="hashed: keep no text of prompts and answers (default: full)",
     )
+    parser.add_argument(
+        "--cost",
+        choices=("list", "log"),
+        default="list",
+        help="log: what the log says was paid, where it says so (default: list, its price by the token)",
+    )
+    parser.add_argument("--prices", metavar="FILE", help="a policy with `prices:` of your own")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -71,7 +86,7 @@ def run(args: Namespace) -> int:
     if args.json:
         show.as_json(done.to_dict())
     elif done.usable:
-        _print(done)
+        _print(args, done)
     if not done.usable:
         raise InputError(_nothing(done))
     return 0
@@ -101,7 +116,18 @@ def _options(args: Namespace) -> Options:
         every=_every(args.every),
         tags=tags("--tag", args.tag),
         prompt_cache=not args.no_prompt_cache,
+        prices=_prices(args.prices) if args.prices else {},
+        cost=args.cost,
     )
+
+
+def _prices(given: str) -> dict[str, Price]:
+    from costopt.policyfile import load as load_policy
+
+    prices = load_policy(given).prices
+    if not prices:
+        raise InputError(f"costopt: --prices {given}: there is no `prices:` in this policy")
+    return prices
 
 
 def _tools(given: str) -> list[Any]:
@@ -143,10 +169,12 @@ def _nothing(done: Summary) -> str:
     return f"costopt: nothing in {show.many(done.lines, 'line')} could be imported as {done.format}{first}"
 
 
-def _print(done: Summary) -> None:
+def _print(args: Namespace, done: Summary) -> None:
     priced = f", {dollars(done.cost)}" if done.new > done.unpriced else ""
     where = f"from {show.many(done.lines, 'line')} in {show.clean(done.ledger)}"
     show.line(f"{show.many(done.new, 'new call')}{priced}{_days(done)} {where}")
+    for told in _bill(args, done.bill) if done.bill.calls else ():
+        show.line(f"  {told}")
     for number, what in _remarks(done):
         if number:
             show.line(f"  {number:,} {what}")
@@ -164,6 +192,17 @@ def _days(done: Summary) -> str:
     return f", {' to '.join(dict.fromkeys(days))}," if days else ""
 
 
+def _bill(args: Namespace, bill: Bill) -> list[str]:
+    """What was paid against what our prices say; how to bring them together where they are far apart."""
+    prices = "your own and list prices" if args.prices else "list prices"
+    listed = f"at {prices} {dollars(bill.listed)}"
+    told = f"the log says {dollars(bill.logged)} for {show.many(bill.calls, 'call')}; {listed}"
+    if abs(bill.listed - bill.logged) <= NEAR * bill.logged:
+        return [told]
+    told = f"{told} ({change(bill.logged, bill.listed)})"
+    return [told] if args.cost == "log" else [told, *_REMEDY]
+
+
 def _remarks(done: Summary) -> list[tuple[int, str]]:
     return [
         (done.known, "were there already, or twice in the log, and are counted once"),
@@ -173,6 +212,7 @@ def _remarks(done: Summary) -> list[tuple[int, str]]:
         ),
         (done.timeless, "have no time in the log: made up, in the log's order (tag time=synthetic)"),
         (done.counted, "have no token counts in the log: counted here, estimates"),
+        (done.unanswered, "have no answer in the log: their output is missing in the sum of money"),
         (done.unpriced, "have no known price: they are in no sum of money"),
         (len(done.unusable), "could not be used:"),
     ]

@@ -12,10 +12,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from costopt.importing.words import Found, Imported, Unusable
-from costopt.types import Json, Nano, Usage
+from costopt.types import Api, Json, Nano, Usage
 from costopt.wire import tally
 from costopt.wire.loose import count, first_count, record
 
+#: No call has more tokens, by far: beyond it a number is no count.
+MOST_TOKENS = 100_000_000
 _READ = ("cached_tokens",)
 _WRITTEN = ("cache_write_tokens", "cache_creation_tokens")
 _DETAILS = ("prompt_tokens_details", "input_tokens_details")
@@ -32,6 +34,18 @@ def inclusive(raw: Json, service_tier: Any = None) -> Usage | None:
         return None
     lasting = min(_one_hour(raw), usage.cache_write)
     return replace(usage, cache_write=usage.cache_write - lasting, cache_write_1h=lasting)
+
+
+def told(api: Api, raw: Json, service_tier: str) -> Usage | None:
+    """A usage object in the form of `api`; None where it counts nothing."""
+    if api != "messages" or "prompt_tokens" in raw:
+        return inclusive(raw, service_tier)
+    usage = tally.anthropic(raw)
+    return (
+        replace(usage, service_tier=service_tier or usage.service_tier)
+        if usage.prompt or usage.output
+        else None
+    )
 
 
 def _widened(raw: Json) -> Json:
@@ -54,6 +68,10 @@ def _details(raw: Json) -> Json:
 def _one_hour(raw: Json) -> int:
     lives = record(_details(raw).get("cache_creation_token_details")) or record(raw.get("cache_creation"))
     return count(lives.get("ephemeral_1h_input_tokens"))
+
+
+def believable(usage: Usage) -> bool:
+    return max(usage.prompt, usage.output) <= MOST_TOKENS
 
 
 def nano(dollars: Any) -> Nano | None:

@@ -28,6 +28,7 @@ from costopt import wire
 from costopt.importing import counts, shapes
 from costopt.importing.batchfiles import Halves, is_half
 from costopt.importing.entries import Entry, entry_of
+from costopt.importing.labels import labelled
 from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
 from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
@@ -86,7 +87,7 @@ class _Reader:
             endpoint=entry.url,
             body=entry.body,
             answer=answer,
-            usage=_usage(api, answer, entry.tier),
+            usage=_usage(api, answer, entry),
             status=entry.status,
             error=entry.error,
             tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), TIMELESS[0]: TIMELESS[1]},
@@ -147,15 +148,18 @@ def _created(answer: Json | None) -> int | None:
     return moment(answer.get("created")) or moment(answer.get("created_at"))
 
 
-def _usage(api: Api, answer: Json | None, tier: str) -> Usage | None:
-    """None leaves it to the answer; a service tier that only the log knows has to be said here."""
-    usage = wire.dialect(api).summary(answer).usage if answer and tier else None
-    return replace(usage, service_tier=tier) if usage else None
+def _usage(api: Api, answer: Json | None, entry: Entry) -> Usage | None:
+    """None leaves it to the answer; counts without an answer, and a service tier that only the log knows, have to be
+    said here."""
+    if answer is None:
+        return counts.told(api, record(entry.usage), entry.tier)
+    usage = wire.dialect(api).summary(answer).usage if entry.tier else None
+    return replace(usage, service_tier=entry.tier) if usage else None
 
 
 def tags_of(value: Any) -> Mapping[str, str]:
-    """Tags as a log writes them: names and values, or a list of words, which are all true."""
-    pairs = record(value) or {word: "true" for word in items(value) if isinstance(word, str)}
+    """Tags as a log writes them: names and values, or a list of `name=value` and of words, which are all true."""
+    pairs = record(value) or labelled(items(value), bare="true")
     return {name: _plain(inner) for name, inner in pairs.items() if isinstance(inner, str | int | float)}
 
 

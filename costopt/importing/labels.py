@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from costopt.importing.secretwords import withheld
 from costopt.importing.shapes import provider_named
 from costopt.wire.loose import text
 
@@ -31,13 +32,16 @@ _NAMED = re.compile(r"\b[A-Za-z]\w*(?:Error|Exception|Timeout|Overloaded)\b")
 _STATUS = re.compile(r"\b[45]\d\d\b")
 
 
-def labelled(tags: Iterable[Any]) -> dict[str, str]:
-    """`name=value` and `name:value` as they say, a bare word as a tag of that name whose value is `yes`."""
+def labelled(tags: Iterable[Any], bare: str = "yes") -> dict[str, str]:
+    """`name=value` and `name:value` as they say, a bare word as a tag of that name whose value is `bare`.
+
+    A secret that only shows in the tag as a whole is left out with it."""
     found: dict[str, str] = {}
     for tag in map(text, tags):
         name, split, value = tag.partition("=" if "=" in tag else ":")
-        if name.strip():
-            found[name.strip()] = value.strip() if split else "yes"
+        hidden = withheld(tag) != tag and withheld(value) == value
+        if name.strip() and not hidden:
+            found[name.strip()] = value.strip() if split else bare
     return found
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from costopt import wire
@@ -13,15 +14,16 @@ from costopt.decide import keys
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
 from costopt.edge.intake import provider_of
+from costopt.importing import counts
 from costopt.importing.counted import Splitter
 from costopt.importing.secrets import Scrubber
 from costopt.importing.secretwords import bare_url, withheld
 from costopt.importing.times import EARLIEST, LATEST
-from costopt.importing.words import Imported, Options
+from costopt.importing.words import CostOf, Imported, Options
 from costopt.money import exact
 from costopt.plan import CONVERSATIONS, Plan
 from costopt.policy import Policy
-from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request
+from costopt.types import Entry, Nano, Outcome, Receipt, Record, Reply, Request
 from costopt.wire.loose import encode
 
 #: Where the part of an id that does not depend on the time begins.
@@ -34,6 +36,19 @@ class Unfit(ValueError):
     """A call that no ledger can hold, and why."""
 
 
+class Recorded(Struct, frozen=True):
+    """A call and its record; `listed` is what it costs at the prices we have, whatever the log says was paid."""
+
+    call: Imported
+    record: Record
+    listed: Nano | None
+
+    @property
+    def answered(self) -> bool:
+        """Whether the log has an answer, or its count, where there was one to have."""
+        return self.record.outcome != "ok" or not _lacks_answer(self.call)
+
+
 class Recorder:
     """Makes records of the calls of one import; hand them over in the order of time, as far as that is known."""
 
@@ -44,16 +59,19 @@ class Recorder:
         self._scrubber = Scrubber()
         self._splitter = Splitter(book)
 
-    def record(self, call: Imported, name: str) -> Record:
+    def record(self, call: Imported, name: str) -> Recorded:
         """The record of `call` under the id `name`. Raises Unfit."""
         started = _checked(call)
         request = self._request(call, name)
         outcome, reply = self._reply(call)
-        if call.usage is not None or outcome == "ok":
+        reply = _believed(call, request, reply)
+        if outcome == "ok" or (call.usage is not None and reply.usage is not None):
             reply = self._priced(call, request, reply)
+        listed = reply.receipt.cost if reply.receipt else None
+        reply = self._as_logged(call, request, reply)
         if call.hit and outcome == "ok":
             outcome, reply = "hit", self._plan.hit(request, Entry(reply, started, started), "memory")
-        return Record(
+        record = Record(
             request=request,
             reply=reply,
             outcome=outcome,
@@ -63,6 +81,7 @@ class Recorder:
             receipt=reply.receipt,
             error=_error(call, outcome),
         )
+        return Recorded(call, record, listed)
 
     # the request
 
@@ -131,7 +150,7 @@ class Recorder:
         return "error" if failed else "ok", replace(reply, finish=finish, usage=usage, raw_usage=raw)
 
     def _priced(self, call: Imported, request: Request, reply: Reply) -> Reply:
-        if call.answer is None and call.usage is None:
+        if _lacks_answer(call):
             request.note("import", "the log has no answer: its output is in no count")
         priced = self._plan.priced(request, reply)
         caches = self._options.prompt_cache and request.api in CONVERSATIONS and not call.hit
@@ -142,9 +161,12 @@ class Recorder:
             priced = replace(self._plan.priced(request, replace(priced, usage=usage)), usage=None)
         elif reply.usage and caches:
             self._splitter.saw(request, reply.usage)
-        if priced.receipt is None or call.cost is None:
-            return priced
-        return replace(priced, receipt=_compared(request, priced.receipt, call.cost))
+        return priced
+
+    def _as_logged(self, call: Imported, request: Request, reply: Reply) -> Reply:
+        if reply.receipt is None or call.cost is None:
+            return reply
+        return replace(reply, receipt=_paid(request, reply.receipt, call.cost, self._options.cost))
 
 
 def record_id(source: str, call: Imported) -> str:
@@ -160,9 +182,26 @@ def _checked(call: Imported) -> int:
     return call.at
 
 
-def _compared(request: Request, receipt: Receipt, paid: int) -> Receipt:
-    if receipt.cost is None:
-        request.note("import", "priced as the log says: the price map has no price")
+def _lacks_answer(call: Imported) -> bool:
+    return call.answer is None and call.usage is None and call.api != "embeddings"
+
+
+def _believed(call: Imported, request: Request, reply: Reply) -> Reply:
+    """Without counts that cannot be; the tokens are counted here then. Raises Unfit where the log has no prompt."""
+    if reply.usage is None or counts.believable(reply.usage):
+        return reply
+    if call.partial:
+        raise Unfit(f"more than {counts.MOST_TOKENS:,} tokens, which is no count, and no prompt to count")
+    request.note("import", f"the log counts more than {counts.MOST_TOKENS:,} tokens: not believed")
+    return replace(reply, usage=None)
+
+
+def _paid(request: Request, receipt: Receipt, paid: Nano, wanted: CostOf) -> Receipt:
+    """`receipt` with the logged cost where it is wanted, or nothing else is known; a replay keeps what has the revision
+    `log`."""
+    if receipt.cost is None or wanted == "log":
+        known = "the price map has no price" if receipt.cost is None else f"list price {exact(receipt.cost)}"
+        request.note("import", f"priced as the log says: {known}")
         return replace(receipt, cost=paid, revision="log")
     if receipt.cost != paid:
         request.note("import", f"the log says {exact(paid)}")

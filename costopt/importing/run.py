@@ -9,21 +9,32 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from costopt.errors import CannotImport
 from costopt.importing.formats import FORMATS, format_named
-from costopt.importing.recording import Recorder, Unfit, record_id
+from costopt.importing.recording import Recorded, Recorder, Unfit, record_id
 from costopt.importing.sources import Sources, found
 from costopt.importing.store import BATCH, Content, Store
 from costopt.importing.words import TIMELESS, Found, Imported, Options, Unusable
 from costopt.money import with_usd
-from costopt.types import Nano, Record
+from costopt.types import Nano
 from costopt.world import pricemap
 from costopt.world.tokenizers import counter
 
 #: Hears of bytes read and bytes in all (0: not known) after each batch.
 Progress: TypeAlias = Callable[[int, int], None]
+
+
+class Bill(Struct):
+    """What the log says was paid for `calls` new calls in all, and what they cost at the prices we have (nano-USD)."""
+
+    calls: int = 0
+    logged: Nano = 0
+    listed: Nano = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"calls": self.calls, "log": {"cost": self.logged}, "list": {"cost": self.listed}}
 
 
 class Summary(Struct, kw_only=True):
@@ -32,8 +43,9 @@ class Summary(Struct, kw_only=True):
     Of `lines` read, `calls` were found: `new` ones are in the ledger now, `known` ones were there already (or twice in
     the log), the rest is in `unusable`, as is every line that could not be read. Of the new ones, `shared` had an id in
     the log that another call with another request, answer or time has too, `counted` had no token counts in the log,
-    `timeless` no time, `unpriced` have no known price; `cost` (nano-USD) sums up the others. `first` and `last` are
-    when the earliest and the latest of them began (ns).
+    `timeless` no time, `unanswered` neither answer nor counts, so that their output is in no sum, `unpriced` no known
+    price; `cost` (nano-USD) sums up the others. `bill` compares those whose log says what was paid. `first` and `last`
+    are when the earliest and the latest of them began (ns).
     """
 
     format: str
@@ -46,10 +58,12 @@ class Summary(Struct, kw_only=True):
     shared: int = 0
     counted: int = 0
     timeless: int = 0
+    unanswered: int = 0
     unpriced: int = 0
     cost: Nano = 0
     first: int | None = None
     last: int | None = None
+    bill: Bill = field(default_factory=Bill)
     unusable: list[Unusable] = []
 
     @property
@@ -59,9 +73,11 @@ class Summary(Struct, kw_only=True):
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, `cost_usd` included."""
-        told = {name: getattr(self, name) for name in self.__struct_fields__ if name != "unusable"}
+        told = {
+            name: getattr(self, name) for name in self.__struct_fields__ if name not in ("bill", "unusable")
+        }
         lost = [{"path": each.path, "line": each.line, "why": each.why} for each in self.unusable]
-        return with_usd({**told, "unusable": lost})
+        return with_usd({**told, "bill": self.bill.to_dict(), "unusable": lost})
 
 
 def load(
@@ -122,14 +138,14 @@ class _Run:
     def batch(self) -> bool:
         """Write the next calls; False where there are no more."""
         calls = sorted(islice(self._calls, BATCH), key=lambda each: each[0].at)
-        recorded = {record.request.id: (record, place) for record, place in self._recorded(calls)}
-        records = [record for record, _ in recorded.values()]
+        recorded = {each.record.request.id: (each, place) for each, place in self._recorded(calls)}
+        records = [each.record for each, _ in recorded.values()]
         refused = self._store.write(records) if records else []
         for record in refused:
             _, place = recorded.pop(record.request.id)
             self._lose(place, "holds a value that the ledger cannot store")
-        for record, _ in recorded.values():
-            self._count(record)
+        for each, _ in recorded.values():
+            self._count(each)
         return bool(calls)
 
     def close(self) -> None:
@@ -150,7 +166,7 @@ class _Run:
             else:
                 self._summary.known += 1
 
-    def _recorded(self, calls: Sequence[tuple[Imported, _Place]]) -> Iterator[tuple[Record, _Place]]:
+    def _recorded(self, calls: Sequence[tuple[Imported, _Place]]) -> Iterator[tuple[Recorded, _Place]]:
         for call, place in calls:
             name = record_id(self._summary.format, call)
             try:
@@ -164,17 +180,26 @@ class _Run:
     def _lose(self, place: _Place, why: str) -> None:
         self._summary.unusable.append(Unusable(place.path, place.line, why))
 
-    def _count(self, record: Record) -> None:
-        summary, receipt = self._summary, record.receipt
+    def _count(self, each: Recorded) -> None:
+        summary, record = self._summary, each.record
         summary.new += 1
         summary.first = min(summary.first or record.started, record.started)
         summary.last = max(summary.last or 0, record.started)
         summary.timeless += record.request.tags.get(TIMELESS[0]) == TIMELESS[1]
-        if receipt is None:
-            return
-        summary.counted += receipt.usage.estimated
-        summary.unpriced += receipt.cost is None
-        summary.cost += receipt.cost or 0
+        summary.unanswered += not each.answered
+        if receipt := record.receipt:
+            summary.counted += receipt.usage.estimated
+            summary.unpriced += receipt.cost is None
+            summary.cost += receipt.cost or 0
+        if record.outcome != "hit":
+            _compare(summary.bill, each.call.cost, each.listed)
+
+
+def _compare(bill: Bill, logged: Nano | None, listed: Nano | None) -> None:
+    if logged is not None and listed is not None:
+        bill.calls += 1
+        bill.logged += logged
+        bill.listed += listed
 
 
 def _unknown(name: str) -> str:

@@ -88,7 +88,7 @@ def _is_anthropic(body: Json) -> bool:
 def answered(api: Api, said: Any, usage: Any = None) -> Json | None:
     """The answer that a log kept, however it kept it: whole, as the chunks of its stream, as the message or the text
     in it. `usage` stood beside it and is put where the answer has none. None where nothing was kept."""
-    if said is None:
+    if said is None or said in ({}, []):
         return None
     chunks = items(said)
     whole = _assembled(api, chunks) if chunks else record(said)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,8 +39,13 @@ def _of_text(text: str) -> int | None:
     if text[:1].isdigit() and text.replace(".", "", 1).isdigit() and len(text) >= 9:
         return _of_number(text)
     try:
-        when = datetime.fromisoformat(_ZONE.sub("", text))
+        when = _read(text)
     except ValueError:
         return None
     since = (when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH
     return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
+
+
+def _read(text: str) -> datetime:
+    """RFC 3339, or what HTTP writes (`Sat, 01 Nov 2025 12:00:00 GMT`). Raises ValueError."""
+    return parsedate_to_datetime(text) if text[3:4] == "," else datetime.fromisoformat(_ZONE.sub("", text))

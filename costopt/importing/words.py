@@ -8,7 +8,7 @@ nothing. What is common to all formats (secrets, prices, counting, ids, writing)
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -17,6 +17,9 @@ from costopt.types import Api, Finish, Json, Nano, Usage
 
 #: The tag of calls whose log has no times, so that they were made up (`Options.start`, `every`).
 TIMELESS = ("time", "synthetic")
+
+#: Whose bill is the ledger's: list prices (or the user's own), or what the log says was paid.
+CostOf: TypeAlias = Literal["list", "log"]
 
 
 class Line(NamedTuple):
@@ -33,7 +36,8 @@ class Options(Struct, frozen=True, kw_only=True):
 
     `model` is for calls that name none, or one without a price; `tools` are the schemas that every call of a
     transcript sent. `start` (ns) and `every` (ns between two calls) give times to logs that have none. `tags` are
-    added to every call. `prices` are the user's own, as in a policy. With `prompt_cache`, tokens that had to be
+    added to every call. `prices` are the user's own, as in a policy. With `cost` "log" a call costs what its log says
+    was paid, where it says so. With `prompt_cache`, tokens that had to be
     counted here are split as the provider's prompt cache would have.
     """
 
@@ -44,6 +48,7 @@ class Options(Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = {}
     prompt_cache: bool = True
     prices: Mapping[str, Price] = {}
+    cost: CostOf = "list"
 
 
 class Imported(Struct, frozen=True, kw_only=True):
@@ -59,7 +64,8 @@ class Imported(Struct, frozen=True, kw_only=True):
 
     `usage` is what the log itself counted, in disjoint buckets; None reads it from `answer`, and where that has none
     the tokens are counted here and labelled estimated. `cost` is what the log says was paid: a note, and the cost
-    itself where the price map has no price. Times are nanoseconds since the epoch, `ended` 0 where it is not known.
+    itself where the price map has no price or the user wants it so. Times are nanoseconds since the epoch, `ended` 0
+    where it is not known.
     """
 
     id: str

@@ -59,6 +59,25 @@ def test_it_says_what_it_did(log: Path, ledger: str, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_it_says_what_the_log_says_was_paid(
+    tmp_path: Path, ledger: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log, policy = tmp_path / "paid.jsonl", tmp_path / "policy.yaml"
+    log.write_text("".join(json.dumps({**CALL, "id": f"call {n}", "cost": 0.0001}) + "\n" for n in range(2)))
+    policy.write_text("version: 1\nprices:\n  openai/gpt-4o: {input: $0.50, output: $5}\n")
+    told = said(capsys, "import", "jsonl", log, "--ledger", ledger).splitlines()
+    assert told[1:] == [
+        "  the log says $0.000200 for 2 calls; at list prices $0.000700 (+250.0%)",
+        "    add your own prices under `prices:` in a policy and name it with --prices FILE,",
+        "    or take what the log says with --cost log",
+    ]
+    told = said(capsys, "import", "jsonl", log, "--ledger", f"{ledger}-2", "--cost", "log").splitlines()
+    assert told[0].startswith("2 new calls, $0.000200")
+    assert told[1:] == ["  the log says $0.000200 for 2 calls; at list prices $0.000700 (+250.0%)"]
+    told = said(capsys, "import", "jsonl", log, "--ledger", f"{ledger}-3", "--prices", policy).splitlines()
+    assert told[1:] == ["  the log says $0.000200 for 2 calls; at your own and list prices $0.000200"]
+
+
 def test_json_has_every_lost_line_and_exact_money(
     tmp_path: Path, ledger: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +163,7 @@ def test_the_list_of_formats(capsys: pytest.CaptureFixture[str]) -> None:
             "nothing in 3 lines could be imported as transcripts; LOG:1: no conversation",
         ),
         (("jsonl", "LOG", "--start", "soon"), "--start 'soon': write a day"),
+        (("jsonl", "LOG", "--prices", "thrifty"), "--prices thrifty: there is no `prices:` in this policy"),
         (("jsonl", "LOG", "--every", "often"), "--every 'often': write a span"),
         (("jsonl", "LOG", "--tag", "planner"), "--tag 'planner': write NAME=VALUE"),
         (("jsonl", "LOG", "--tools", "LOG"), "no JSON"),

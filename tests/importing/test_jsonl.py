@@ -235,6 +235,13 @@ def test_made_up_times_are_tagged_and_in_order(tmp_path: Path) -> None:
     assert imported(tmp_path, lines, start=START_NS + 5, every=10**9).new == 0
 
 
+def test_tags_may_be_a_list(tmp_path: Path) -> None:
+    imported(tmp_path, [line(tags=["team=search", "env:prod", "nightly", 7, ""])])
+    assert [dict(fact.tags) for fact in facts(tmp_path)] == [
+        {"team": "search", "env": "prod", "nightly": "true"}
+    ]
+
+
 def test_failed_calls_are_calls_that_cost_nothing(tmp_path: Path) -> None:
     limited = {"error": {"type": "rate_limit_error", "message": "slow down"}}
     imported(
@@ -439,7 +446,7 @@ def test_every_line_is_a_call_or_unusable_whatever_it_holds(recorder: Recorder, 
     assert {type(each) for each in found} <= {Imported, Unusable}
     for call in found:
         if isinstance(call, Imported):
-            record = recorder.record(call, record_id("jsonl", call))
+            record = recorder.record(call, record_id("jsonl", call)).record
             assert record.receipt is None or record.receipt.usage.prompt >= 0
             assert len(record.request.id) == 32
 

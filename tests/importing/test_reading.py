@@ -85,3 +85,5 @@ def test_zones_as_databases_write_them(zone: str) -> None:
     assert moment(f"2026-11-01 09:30:00{zone}") == moment(START)
     assert moment(f"2026-11-01 09:30:00.250000{zone}") == (moment(START) or 0) + 250_000_000
     assert moment("2026-11-01 11:30:00 +0200") == moment(START)
+    assert moment("Sun, 01 Nov 2026 09:30:00 GMT") == moment(START)
+    assert moment("Sun, 41 Nov 2026 09:30:00 GMT") is None
