@@ -30,6 +30,8 @@ BYTES_PER_TOKEN = 4
 #: Where prompts stand in a body.
 TEXTS = frozenset({"messages", "input", "prompt", "system", "instructions"})
 _canonical = msgspec.json.Encoder(order="sorted").encode
+#: Bytes of a part that is compared as a whole: fewer than 128 tokens, the step in which OpenAI caches.
+ATOM = 512
 #: Below this many prompt tokens no provider caches, so nobody asks what the prompt consists of.
 LEAST_CACHED = 512
 
@@ -193,10 +195,14 @@ class Source:
 
     def _pieces(self, fact: Fact, outline: Outline) -> tuple[Piece, ...]:
         named = outline.named(fact.parts)
-        groups = [(key, [self._part(key, part) for part in parts]) for key, parts in named]
+        groups = [(key, [self._part(fact.api, key, part) for part in parts]) for key, parts in named]
         return tuple(pieces_from_parts(fact.api, groups, outline.values, self._cuts))
 
-    def _part(self, key: str, part: bytes) -> tuple[bytes, int, bytes | None]:
+    def _part(self, api: str, key: str, part: bytes) -> tuple[bytes, int, bytes | None]:
+        """Hash, size and text of a part; no text where it is not needed: known already, or shorter than a step of a
+        prompt cache and without breakpoints. (Where a policy edits prompts, edited and recorded ones must compare.)"""
         if (key, part) in self._cuts:
             return part, 0, None
-        return part, self.reader.sizes([part])[0], self.reader.kept(part)
+        (size,) = self.reader.sizes([part])
+        atom = size <= ATOM and api != "messages" and not self.needs.text
+        return part, size, None if atom else self.reader.kept(part)

@@ -47,12 +47,13 @@ class Turns:
 
     def __init__(self, clock: EventClock) -> None:
         self._clock = clock
+        self._names: dict[str, int] = {}
         self._sessions: dict[int, _Session] = {}
         self._late: OrderedDict[int, tuple[Fact, int]] = OrderedDict()
 
     def come(self, fact: Fact, begin: Callable[[], None]) -> None:
         """`begin` the call now, or when its turn comes."""
-        name = session(fact)
+        name = self._names[fact.id] = session(fact)
         group = self._sessions.setdefault(name, _Session())
         before = {call for call, earlier in group.calls.items() if _follows(fact, earlier)}
         group.calls[fact.id] = fact
@@ -63,7 +64,7 @@ class Turns:
 
     def end(self, fact: Fact) -> None:
         """A call has ended: those that waited for it alone are next."""
-        name = session(fact)
+        name = self._names.pop(fact.id)
         group = self._sessions[name]
         del group.calls[fact.id]
         self._remember(name, fact, self._clock.now() - fact.ended)

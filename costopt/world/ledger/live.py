@@ -102,11 +102,13 @@ class Live:
 
     def kept(self, key: bytes) -> tuple[bool, bytes | None]:
         """Whether a part with this hash is here, and its bytes; None where they were withheld."""
-        with self._readable():
+        try:
             row = self._run("SELECT codec, body FROM parts WHERE hash = ?", key).fetchone()
-            if row is None or row[0] == WITHHELD:
-                return row is not None, None
-            return True, self._unzip.decompress(row[1]) if row[0] == ZSTD else bytes(row[1])
+        except sqlite3.Error as error:
+            raise schema.unreadable(self._path, error) from error
+        if row is None or row[0] == WITHHELD:
+            return row is not None, None
+        return True, self._unzip.decompress(row[1]) if row[0] == ZSTD else bytes(row[1])
 
     def size(self, key: bytes) -> int | None:
         """Bytes of the part with this hash, also of one withheld; None where it is not here."""

@@ -6,6 +6,7 @@ import operator
 import sqlite3
 from collections import defaultdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 from costopt.types import Nano, Record, Usage
@@ -27,7 +28,12 @@ _ADD_SAVINGS = "ON CONFLICT DO UPDATE SET nano = nano + excluded.nano"
 
 def utc_date(at: int) -> str:
     """`2026-11-01`, the day that `at` (ns) belongs to."""
-    return datetime.fromtimestamp(at // SECOND, UTC).date().isoformat()
+    return _date(at // DAY_NS)
+
+
+@lru_cache(4096)
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * DAY_NS // SECOND, UTC).date().isoformat()
 
 
 class Rollup:
