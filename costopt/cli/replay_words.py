@@ -25,7 +25,7 @@ ENDS = {
 }
 LIMITS = (
     "What no replay can know: an agent that gets another answer goes on differently. Here its later prompts, "
-    "and the times at which calls come in, stay as they were recorded."
+    "stay as they were recorded, and no call comes earlier than it did."
 )
 
 
