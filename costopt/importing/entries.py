@@ -2,8 +2,8 @@
 
 Read as `request`: `input`, `body`, `params`; a list of messages or the text of one; a whole HTTP request (`url`,
 `body`); JSON inside a string; or the line itself, where `model` and `messages` stand beside the answer. Read as
-`response`: `output`, `completion`, `answer`; a whole HTTP response (`status_code`, `body`); the chunks of a stream;
-only the message of the answer, or its text.
+`response`: `output`, `completion`, `answer`; a whole HTTP response (`status_code`, `body`); the chunks of a stream,
+also as the text that came over the wire (`data: {...}`); only the message of the answer, or its text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from costopt.types import Json
-from costopt.wire.loose import items, record, text
+from costopt.wire.loose import decode, items, record, text
 
 _REQUEST = ("request", "input", "body", "params")
 _RESPONSE = ("response", "output", "completion", "answer")
@@ -35,6 +35,8 @@ _BESIDE = (
     "method",
     "cache_hit",
 )
+#: What server-sent events begin with.
+_EVENTS = ("data:", "event:", "id:", "retry:", ":")
 #: Fields of a flat line that are no part of the request.
 _OURS = frozenset({*_RESPONSE, *_STARTED, *_ENDED, *_URL, *_STATUS, *_BESIDE} - {"service_tier"})
 #: What a body asks with.
@@ -42,8 +44,8 @@ _ASKS = frozenset({"messages", "input", "prompt"})
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One line. `said` is the answer, or the message in it, or None; `flat` says that the line itself is the request.
-    All else is as the line has it."""
+    """One line. `said` is the answer, the message in it, the chunks of its stream, or None; `flat` says that the line
+    itself is the request. All else is as the line has it."""
 
     body: Json
     said: Any
@@ -118,9 +120,25 @@ def _response(line: Json) -> tuple[Json, Any]:
     said = _decoded(_first(line, _RESPONSE))
     response = record(said)
     if "body" in response:
-        return response, _decoded(response["body"])
+        body = _decoded(response["body"])
+        return response, _chunks(body) or body
+    if chunks := _chunks(said):
+        return {}, chunks
     several = items(said)
     return {}, several[0] if len(several) == 1 else said
+
+
+def _chunks(said: Any) -> list[Json]:
+    """The chunks of server-sent events that were kept as text, whole or line by line; none where it is no such text."""
+    lines = items(said)
+    if lines and all(isinstance(each, str) for each in lines):
+        said = "\n".join(lines)
+    if not isinstance(said, str) or not said.lstrip().startswith(_EVENTS):
+        return []
+    data = (row.partition("data:") for row in said.split("\n"))
+    return [
+        chunk for before, _, told in data if not before and (chunk := decode(told.encode(errors="replace")))
+    ]
 
 
 def _first(line: Json, names: tuple[str, ...]) -> Any:

@@ -16,6 +16,7 @@ by what the line says, and lines of one file that say the same are different cal
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
@@ -37,8 +38,15 @@ from costopt.wire.loose import items, record, text
 
 NO_TIME = "no timestamp: add `created`, or give the calls times with --start"
 NO_REQUEST = "no request in it: neither `request` nor `model` and `messages`"
+ONLY_COUNTS = (
+    "counts and no request: a line needs `request` (with its `model`, and `messages`, `input` or `prompt`) and"
+    " `timestamp`, and for the real bill `response` or `usage`"
+)
 TRANSCRIPT = "no response beside `messages`, which end with an answer: is it a transcript? (see --list)"
 NO_API = "neither endpoint nor request tells which API it is: add `api`"
+_COUNT = re.compile(
+    r"tokens?|(?:input|output|prompt|context|generated|completion)_?(?:length|len)\b", re.IGNORECASE
+)
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -65,10 +73,10 @@ class _Reader:
     def call(self, item: Item) -> Found:
         entry = entry_of(item.value)
         if not entry.body:
-            return _unusable(item, NO_REQUEST)
+            return _unusable(item, ONLY_COUNTS if _is_counted(item.value) else NO_REQUEST)
         if entry.said is None and entry.flat and _ends_with_an_answer(entry.body):
             return _unusable(item, TRANSCRIPT)
-        api = shapes.api_of(entry.api, entry.url, entry.body, record(entry.said) or None)
+        api = shapes.api_of(entry.api, entry.url, entry.body, entry.said)
         if api is None:
             return _unusable(item, NO_API)
         answer = shapes.answered(api, entry.said, entry.usage)
@@ -89,6 +97,7 @@ class _Reader:
             answer=answer,
             usage=_usage(api, answer, entry),
             status=entry.status,
+            stream=bool(items(entry.said)),
             error=entry.error,
             tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), TIMELESS[0]: TIMELESS[1]},
             cost=counts.nano(entry.cost),
@@ -123,6 +132,13 @@ def _named(entry: Entry) -> str:
     """The call's id in the log; empty where it has none, or the number of a row."""
     name = text(entry.id)
     return "" if name.isdigit() else name
+
+
+def _is_counted(line: Json) -> bool:
+    """Whether it has numbers of tokens, as traces of workloads do."""
+    return any(
+        _COUNT.search(name) is not None and isinstance(value, int | float) for name, value in line.items()
+    )
 
 
 def _unusable(item: Item, why: str) -> Unusable:

@@ -12,6 +12,7 @@ from costopt.wire.loose import encode, items, record, records, text
 _APIS: tuple[Api, ...] = get_args(Api)
 _OBJECTS: dict[str, Api] = {
     "chat.completion": "chat",
+    "chat.completion.chunk": "chat",
     "response": "responses",
     "text_completion": "completions",
 }
@@ -42,22 +43,27 @@ def provider_named(name: Any) -> str:
     return _PROVIDERS.get(plain, plain)
 
 
-def api_of(named: object, url: str, body: Json, answer: Json | None = None) -> Api | None:
-    """The API that a log names, or the one of its URL, or the one these shapes belong to; None: none we know."""
+def api_of(named: object, url: str, body: Json, said: Any = None) -> Api | None:
+    """The API that a log names, or the one of its URL, or the one these shapes belong to; None: none we know. `said` is
+    the answer or the chunks of its stream."""
     if named in _APIS:
         return named
     told = wire.recognise("POST", url) if url else None
-    return told or (_by_answer(answer) if answer else None) or _by_request(body)
+    shown = (api for each in records(said) or [record(said)] if (api := _by_answer(each)))
+    return told or next(shown, None) or _by_request(body)
 
 
 def _by_answer(answer: Json) -> Api | None:
     kind = text(answer.get("object"))
     if kind in _OBJECTS:
         return _OBJECTS[kind]
-    if answer.get("type") == "message" or "stop_reason" in answer:
+    event = text(answer.get("type"))
+    if event in ("message", "message_start") or "stop_reason" in answer:
         return "messages"
-    if "choices" in answer:
-        return "chat" if any("message" in each for each in records(answer["choices"])) else "completions"
+    if event.startswith("response."):
+        return "responses"
+    if choices := records(answer.get("choices")):
+        return "chat" if any(each.keys() & {"message", "delta"} for each in choices) else "completions"
     if isinstance(answer.get("output"), list):
         return "responses"
     return "embeddings" if any("embedding" in each for each in records(answer.get("data"))) else None
