@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, get_args
 
 from costopt import wire
@@ -49,8 +50,8 @@ def api_of(named: object, url: str, body: Json, said: Any = None) -> Api | None:
     if named in _APIS:
         return named
     told = wire.recognise("POST", url) if url else None
-    shown = (api for each in records(said) or [record(said)] if (api := _by_answer(each)))
-    return told or next(shown, None) or _by_request(body)
+    shown: Iterator[Api | None] = map(_by_answer, records(said) or [record(said)])
+    return told or next(filter(None, shown), None) or _by_request(body)
 
 
 def _by_answer(answer: Json) -> Api | None:
