@@ -32,7 +32,8 @@ log = logging.getLogger("costopt")
 
 
 class DiskCache:
-    """At most `max_bytes` of answers in `folder` (0700, files 0600), least recently stored out first.
+    """At most `max_bytes` of answers in `folder` (0700, files 0600), least recently stored out first; 2 MB more
+    for the keyring.
 
     Opens on first use. Reads and writes have a connection each, so a read never waits for a write.
     """
@@ -62,6 +63,12 @@ class DiskCache:
         data = self._guarded(lambda: self._get(key))
         entry = unpack(data) if data else None
         return Stored(entry, data) if data and entry and entry.expires > now else None
+
+    def never_had(self, key: str) -> bool:
+        """Whether the keyring knows that there is nothing under `key`. Waits for nobody and calls no SQLite: 2 µs."""
+        reader = self._reader
+        ring = None if reader is None else reader.ring
+        return ring is not None and ring.lacks(key)
 
     def lacks(self, key: str) -> bool:
         """Whether there surely is nothing under `key`. Looks into the index only and waits for no other thread, so

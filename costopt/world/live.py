@@ -162,7 +162,7 @@ class World:
             return entry
         if self.disk is None or now < self._disk_rests_until:
             return None
-        if on_event_loop() and self.disk.lacks(effect.key):
+        if self.disk.never_had(effect.key) or (on_event_loop() and self.disk.lacks(effect.key)):
             return None
         return Work(partial(self._from_disk, self.disk, effect.key, now))
 

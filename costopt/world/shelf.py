@@ -23,6 +23,7 @@ from diskcache.core import DBNAME, MODE_RAW, UNKNOWN  # type: ignore[import-unty
 
 from costopt.world.bulk import insert
 from costopt.world.clock import SECOND
+from costopt.world.keyring import Keyring, enter, open_ring
 
 #: zstd level of stored answers. A 3.7 KB answer: level 1 packs it in 13 µs, 3 in 18, 9 in 76, all to 37% of its size
 #: (9: 36%); longer ones gain more from 3.
@@ -104,6 +105,7 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
 
     _disk: Plain
     _only: sqlite3.Connection | None = None
+    ring: Keyring | None = None
 
     def __init__(self, folder: Path, max_bytes: int, timeout_s: int) -> None:
         self._max_bytes = max_bytes
@@ -111,6 +113,7 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
         self._wait_s = timeout_s
         try:
             self._begin(folder)
+            self.ring = open_ring(self._con, folder)
         except BaseException:  # why: a connection that was opened before the trouble must not stay open
             self.close()
             raise
@@ -174,6 +177,9 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
         try:
             with self.transact():
                 insert(self._con, _STORE, stored, _AGAIN)
+                whole = enter(self.ring, self._con, (key.encode() for key, _, _ in rows))
+            if whole and self.ring:
+                self.ring.trust()
             if self.volume() > self._max_bytes:
                 self.cull()
             elif now - self._swept > SWEEP_S:
@@ -183,6 +189,7 @@ class Shelf(diskcache.Cache):  # type: ignore[misc]
             raise TimeoutError("locked by another process, or read-only") from error
 
     def close(self) -> None:
+        self.ring = None
         con, self._only = self._only, None
         if con is not None:
             con.close()
