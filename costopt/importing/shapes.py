@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, get_args
 
 from costopt import wire
@@ -50,8 +49,15 @@ def api_of(named: object, url: str, body: Json, said: Any = None) -> Api | None:
     if named in _APIS:
         return named
     told = wire.recognise("POST", url) if url else None
-    shown: Iterator[Api | None] = map(_by_answer, records(said) or [record(said)])
-    return told or next(filter(None, shown), None) or _by_request(body)
+    shown = _by_answers(records(said) or [record(said)]) if told is None else None
+    return told or shown or _by_request(body)
+
+
+def _by_answers(answers: list[Json]) -> Api | None:
+    for answer in answers:
+        if api := _by_answer(answer):
+            return api
+    return None
 
 
 def _by_answer(answer: Json) -> Api | None:
