@@ -199,7 +199,7 @@ def _bill(args: Namespace, bill: Bill) -> list[str]:
     told = f"the log says {dollars(bill.logged)} for {show.many(bill.calls, 'call')}; {listed}"
     if abs(bill.listed - bill.logged) <= NEAR * bill.logged:
         return [told]
-    told = f"{told} ({change(bill.logged, bill.listed)})"
+    told = f"{told} ({change(bill.logged, bill.listed)})" if bill.logged else told
     return [told] if args.cost == "log" else [told, *_REMEDY]
 
 

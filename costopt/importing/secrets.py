@@ -22,7 +22,8 @@ _OWN = frozenset(
     {
         *("messages", "input", "prompt", "suffix", "system", "instructions", "contents", "prediction"),
         *("tools", "functions", "response_format", "text", "stop", "stop_sequences", "prompt_cache_key"),
-        *("choices", "content", "output", "data", "message", "completion", "candidates"),
+        *("choices", "content", "output", "data", "message", "completion", "candidates", "usage"),
+        *("model", "id", "object", "type", "role", "stop_reason", "service_tier", "system_fingerprint"),
     }
 )
 #: Below these keys the names are a schema's own.
