@@ -79,8 +79,10 @@ class Judge:
 
     def _after(self, past: Past, record: Record) -> Nano | None:
         """The bill now. What was sent as it was then keeps the price it had, whatever the price map says today."""
+        fact = past.fact
         if unpriced(record.outcome, record.receipt):
-            return None
+            same = record.receipt and record.receipt.usage == fact.usage and not _lever(past, record)
+            return fact.cost if same else None
         cost = record.receipt.cost if record.receipt else 0
         if cost is None or record.receipt is None or record.outcome in ("hit", "refused"):
             return cost
