@@ -262,7 +262,11 @@ def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         return plan.delayed(reply, ticket)
     except UpstreamError as failure:
         used = plan.tokens(request, failure.partial, ticket.tokens) if failure.partial else 0
+        plan.held(failure, ticket)
         yield from _cool(failure, quotas)
+        raise
+    except Interrupted as left:
+        plan.held(left, ticket)
         raise
     finally:
         yield from Correct(ticket, used)

@@ -321,6 +321,14 @@ class Plan:
             return reply
         return replace(reply, waited_ns=reply.waited_ns + ticket.waited_ns)
 
+    @classmethod
+    def held(cls, failure: UpstreamError | Interrupted, ticket: Ticket) -> None:
+        """The same for a call that failed or was left."""
+        if isinstance(failure, UpstreamError) and failure.reply is not None:
+            failure.reply = cls.delayed(failure.reply, ticket)
+        elif failure.partial is not None:
+            failure.partial = cls.delayed(failure.partial, ticket)
+
     def tokens(self, request: Request, reply: Reply, expected: int) -> int:
         """What the call counts against its limits now that `reply` is there; `expected` was counted before."""
         if reply.receipt is None:

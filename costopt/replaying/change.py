@@ -73,8 +73,8 @@ class Judge:
         rest = self._rest(past, record, lever, blamed)
         counted = fact.usage is not None and fact.usage.estimated
         shares = _shares(fact.savings if lever else None, record, before - after, rest, counted)
-        if lever == "route" and record.receipt:
-            shares = tuple(self._spread(share, record) for share in shares)
+        if lever == "route" or fact.outcome == "refused":
+            shares = tuple(self._spread(share, lever, record) for share in shares)
         return Change(fact.id, before, after, shares, answer, detail, lever)
 
     def _after(self, past: Past, record: Record) -> Nano | None:
@@ -109,10 +109,10 @@ class Judge:
             return blamed or "prompt cache", "assumed"
         return "prices", "derived"
 
-    def _spread(self, share: Share, record: Record) -> Share:
-        """An estimate between half and twice the recorded answer's length."""
+    def _spread(self, share: Share, lever: str, record: Record) -> Share:
+        """An estimate between half and twice the length of the answer that stands for the unknown one."""
         receipt = record.receipt
-        if share.lever != "route" or receipt is None or receipt.cost is None:
+        if share.lever != lever or receipt is None or receipt.cost is None or record.outcome == "hit":
             return share
         usage, provider, at = receipt.usage, record.request.provider, record.request.at
         mid = self._book.cost(receipt.model, usage, provider, at) or 0

@@ -23,8 +23,11 @@ def remarks(policy: Policy, answered: Iterable[str], asked: Container[str]) -> I
             yield f"route leaves all of these calls alone: none asks for {' or '.join(map(repr, routed))}"
 
 
-def cautions(calls: int, failed: int, timeless: int, before: Nano) -> Iterator[str]:
-    """`failed` of the `calls` ended in an error or were refused then; the times of `timeless` were made up."""
+def cautions(calls: int, failed: int, timeless: int, before: Nano, attempts: int) -> Iterator[str]:
+    """`failed` of the `calls` ended in an error or were refused then; the times of `timeless` were made up; the policy
+    makes `attempts`."""
+    if failed and attempts > 1:
+        yield f"{failed:,} calls failed then and fail again: what another attempt would have got, nobody knows"
     if failed == calls and not before:
         yield "every one of these calls failed then, so there was nothing to pay and nothing to save"
     if timeless:

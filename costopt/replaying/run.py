@@ -171,7 +171,13 @@ class _Run:
         tally = self.tally
         met = (
             *remarks(self.policy, tally.by["model"], tally.asked),
-            *cautions(tally.total.calls, tally.failed, tally.timeless, tally.total.before),
+            *cautions(
+                tally.total.calls,
+                tally.failed,
+                tally.timeless,
+                tally.total.before,
+                self.policy.retry.attempts,
+            ),
         )
         if not self._blind_calls:
             return met

@@ -27,8 +27,11 @@ _SOURCES_OF: dict[tuple[str, Basis], str] = {
     ("cache", "estimated"): "the price of the stored call, whose tokens were counted here",
     ("share", "estimated"): "the price of the call in flight, whose tokens were counted here",
     **{
-        (lever, "estimated"): "token counts made here; a mean answer for calls that nobody answered then"
-        for lever in ("budget", "limit", "prices", "prompt cache")
+        (
+            lever,
+            "estimated",
+        ): "token counts made here; for calls nobody answered a mean answer, half to twice as long"
+        for lever in ("budget", "limit", "trim", "prices", "prompt cache")
     },
 }
 

@@ -45,11 +45,7 @@ def complete(request: Request) -> Reply:
     Raises UpstreamError; NoModel where the request cannot be put to that model.
     """
     name = f"{request.provider}/{request.model}"
-    if request.api != "chat":
-        raise NoModel(
-            f"{name}: a {request.api} request cannot be sent to another provider, only Chat Completions can "
-            "(client.chat.completions.create or litellm.completion); list models of the client's own provider"
-        )
+    check(request)
     litellm = _litellm()
     options = _options(litellm, request, name)
     try:
@@ -67,6 +63,16 @@ def complete(request: Request) -> Reply:
     except Exception as error:
         raise failure_of(error) from error
     return wire.read_body("chat", 200, JSON, _as_openai(answer))
+
+
+def check(request: Request) -> None:
+    """Raises NoModel where `request`, meant for another provider than its client's, is in no form that travels."""
+    if request.api != "chat":
+        raise NoModel(
+            f"{request.provider}/{request.model}: a {request.api} request cannot be sent to another provider, only "
+            "Chat Completions can (client.chat.completions.create or litellm.completion); list models of the client's "
+            "own provider"
+        )
 
 
 def failure_of(error: Exception) -> UpstreamError:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from costopt.types import Entry, Tier
 from costopt.world.memory import LARGEST, OVERHEAD
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
+
+
+class _Kept(NamedTuple):
+    """An entry, packed: a month of them must fit. `size` is what it took when it was live."""
+
+    data: bytes
+    expires: int
+    size: int
 
 
 class _Tier:
@@ -15,22 +28,22 @@ class _Tier:
 
     def __init__(self, room: int) -> None:
         self.room = room
-        self.items: OrderedDict[str, tuple[Entry, int]] = OrderedDict()
+        self.items: OrderedDict[str, _Kept] = OrderedDict()
         self._used = 0
 
-    def put(self, key: str, entry: Entry, size: int) -> None:
+    def put(self, key: str, kept: _Kept) -> None:
         self.drop(key)
-        if size > self.room // LARGEST:
+        if kept.size > self.room // LARGEST:
             return
-        self.items[key] = (entry, size)
-        self._used += size
+        self.items[key] = kept
+        self._used += kept.size
         while self._used > self.room:
             self.drop(next(iter(self.items)))
 
     def drop(self, key: str) -> None:
         gone = self.items.pop(key, None)
         if gone:
-            self._used -= gone[1]
+            self._used -= gone.size
 
 
 class RecordedCache:
@@ -45,23 +58,25 @@ class RecordedCache:
         found = self._memory.items.get(key)
         if found is not None:
             self._memory.items.move_to_end(key)
-            return self._alive(key, found[0], now, "memory")
+            return self._alive(key, found, now, "memory")
         found = self._disk.items.get(key)
         if found is None:
             return None
-        entry = self._alive(key, found[0], now, "disk")
+        entry = self._alive(key, found, now, "disk")
         if entry is not None:
-            self._memory.put(key, *found)
+            self._memory.put(key, found)
         return entry
 
     def put(self, key: str, entry: Entry, size: int) -> None:
         """Keep `entry`, whose answer has `size` bytes, in both tiers."""
-        self._memory.put(key, entry, size + len(key) + OVERHEAD)
+        kept = _Kept(_encode(entry), entry.expires, size + len(key) + OVERHEAD)
+        self._memory.put(key, kept)
         if self._disk.room:
-            self._disk.put(key, entry, size + len(key) + OVERHEAD)
+            self._disk.put(key, kept)
 
-    def _alive(self, key: str, entry: Entry, now: int, tier: Tier) -> Entry | None:
-        if entry.expires > now:
+    def _alive(self, key: str, kept: _Kept, now: int, tier: Tier) -> Entry | None:
+        if kept.expires > now:
+            entry = _decode(kept.data)
             return replace(entry, reply=replace(entry.reply, tier=tier))
         self._memory.drop(key)
         self._disk.drop(key)

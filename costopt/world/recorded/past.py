@@ -116,8 +116,9 @@ def answered(past: Past, usage: Usage, served: str, finish: Finish | None = None
     )
 
 
-def trouble(past: Past, usage: Usage | None) -> Exception | None:
-    """What the call came to then, if not to an answer: a caller who left, a provider's error."""
+def trouble(past: Past, usage: Usage | None, served: str = "") -> Exception | None:
+    """What the call came to then, if not to an answer: a caller who left, a provider's error. `served` is the model
+    that answers now, where it is another."""
     fact = past.fact
     if fact.outcome not in ("left", "error"):
         return None
@@ -126,7 +127,7 @@ def trouble(past: Past, usage: Usage | None) -> Exception | None:
         return UpstreamError(failed, retry_after_s=_seconds(fact.headers.get("retry-after")))
     if fact.outcome == "error" and fact.finish == "error":
         return None  # a status of success, and no answer in what came: billed as it was
-    partial = answered(past, usage, fact.served, "incomplete") if usage else None
+    partial = answered(past, usage, served or fact.served, "incomplete") if usage else None
     left = fact.outcome == "left"
     return Interrupted(partial) if left else UpstreamError(None, ConnectionError(), partial=partial)
 

@@ -16,8 +16,10 @@ from msgspec.structs import replace
 from costopt import effects as ask
 from costopt.decide import batch
 from costopt.effects import Effect, Head
+from costopt.plan import EXPECTED_OUTPUT
 from costopt.policy import Policy
 from costopt.types import Entry, Json, Record, Reply, Request, Usage
+from costopt.world import upstream
 from costopt.world.clock import SECOND, VirtualClock
 from costopt.world.flight import Flight
 from costopt.world.gather import Gatherer
@@ -55,6 +57,8 @@ class Mean:
 
 
 _NOTHING = Mean()
+#: Stands for all models; no model has this name.
+_ALL = ""
 
 
 class EventClock(VirtualClock):
@@ -124,7 +128,8 @@ class Recorded:
         past = self._open.pop(call)
         self._asked.pop(call, None)
         self._heads.pop(call, None)
-        self._means.setdefault(past.fact.served, Mean()).add(past)
+        for name in (past.fact.served, _ALL):
+            self._means.setdefault(name, Mean()).add(past)
         return self._records.pop(call, None)
 
     def close(self) -> None:
@@ -181,6 +186,8 @@ class Recorded:
         fact = past.fact
         nth = self._asked[request.id] = self._asked.get(request.id, -1) + 1
         self._sizes[request.key] = past.size
+        if request.provider != fact.provider:
+            upstream.check(request)
         if failed := failed_check(fact, request, nth):
             return answered(past, failed.usage, failed.model, "unknown")
         if fact.usage is None and (failure := trouble(past, None)):
@@ -188,16 +195,21 @@ class Recorded:
         prompt = past.sent(request)
         now = self.prompts.now(past, request, prompt, self.clock.now())
         then = fact.usage or self._guess(past)
-        if request.model not in asked_then(fact):
-            return answered(past, usage_now(then, prompt, None, now), request.model)
-        seen = self.prompts.then(past)
+        same = request.model in asked_then(fact)
+        seen = self.prompts.then(past) if same else None
         usage = usage_now(then, prompt, seen.split if seen else None, now)
-        return trouble(past, usage if fact.usage else None) or answered(past, usage, fact.served)
+        served = fact.served if same else request.model
+        return trouble(past, usage if fact.usage else None, served) or answered(past, usage, served)
 
     def _guess(self, past: Past) -> Usage:
-        """For a call that nobody answered then: its prompt, and as long an answer as its model gave on average."""
-        mean = self._means.get(past.fact.served, _NOTHING)
-        return Usage(input=past.whole, output=mean.output, estimated=True)
+        """For a call that nobody answered then: its prompt, and as long an answer as its model, or else all models,
+        gave on average so far."""
+        outputs = [
+            mean.output
+            for name in (past.fact.served, _ALL)
+            if (mean := self._means.get(name)) and mean.output
+        ]
+        return Usage(input=past.whole, output=outputs[0] if outputs else EXPECTED_OUTPUT, estimated=True)
 
     def _merged(self, head: Head) -> Reply | Exception:
         """One answer for all embeddings merged: their usage added up, vectors left out."""
