@@ -175,7 +175,9 @@ def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> Non
 
 
 @pytest.mark.parametrize("failure", [UpstreamError(Reply(status=500)), UpstreamError(None, OSError())])
-def test_what_a_failed_check_had_cost_is_recorded_even_if_the_next_model_fails(failure: UpstreamError) -> None:
+def test_what_a_failed_check_had_cost_is_recorded_even_if_the_next_model_fails(
+    failure: UpstreamError,
+) -> None:
     def reply_of(sent: Request) -> Reply:
         if sent.model == "gpt-4o-mini":
             return answer("no", model=sent.model)
