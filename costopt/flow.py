@@ -146,7 +146,7 @@ def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         request.note("route", f"no further model ({refusal}), the best answer so far stands")
         return plan.routed(request, failed.pop(), failed)
     except (UpstreamError, Interrupted) as failure:
-        plan.bear(failure, failed)
+        plan.bear(request, failure, failed)
         raise
 
 

@@ -6,7 +6,6 @@ function of its arguments and the plan.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
@@ -283,15 +282,14 @@ class Plan:
             return replace(reply, receipt=Receipt(request.model, usage, asked, self.book.revision))
         return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))
 
-    @staticmethod
-    def bear(failure: UpstreamError | Interrupted, failed: Sequence[Reply]) -> None:
-        """Let `failure` carry what answers had cost that were paid before it and could not be used."""
+    def bear(self, request: Request, failure: UpstreamError | Interrupted, failed: list[Reply]) -> None:
+        """Let `failure` say which model was chosen, and carry what answers had cost that could not be used."""
         attempts = tuple(each.receipt for each in failed if each.receipt)
-        if not attempts:
-            return
         if isinstance(failure, UpstreamError) and failure.reply is not None:
             failure.reply = _bearing(failure.reply, attempts)
-        else:
+        elif failure.partial is not None and failure.partial.receipt is not None:
+            failure.partial = self.routed(request, failure.partial, failed)
+        elif attempts:
             failure.partial = _bearing(failure.partial or Reply(finish="incomplete"), attempts)
 
     @staticmethod
@@ -346,6 +344,8 @@ def _applies(limit: Limit, provider: str, name: str) -> bool:
 
 
 def _bearing(reply: Reply, attempts: tuple[Receipt, ...]) -> Reply:
+    if not attempts:
+        return reply
     own = reply.receipt or Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision)
     return replace(reply, receipt=replace(own, cost=_total(own, attempts), attempts=attempts))
 
