@@ -147,12 +147,13 @@ class Quota(Struct, frozen=True):
 
 
 class Ticket(Struct, frozen=True):
-    """One request let through, after waiting `waited_ns` for its turn."""
+    """One request let through at `at` (wall clock, ns), after waiting `waited_ns` for its turn."""
 
     id: int
     quotas: tuple[Quota, ...]
     tokens: int
     waited_ns: int = 0
+    at: int = 0
 
 
 class Admit(Effect[Ticket], frozen=True):

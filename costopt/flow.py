@@ -259,14 +259,14 @@ def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     try:
         reply = yield from inner(request)
         used = plan.tokens(request, reply, ticket.tokens)
-        return plan.delayed(reply, ticket)
+        return plan.delayed(request, reply, ticket)
     except UpstreamError as failure:
         used = plan.tokens(request, failure.partial, ticket.tokens) if failure.partial else 0
-        plan.held(failure, ticket)
+        plan.held(request, failure, ticket)
         yield from _cool(failure, quotas)
         raise
     except Interrupted as left:
-        plan.held(left, ticket)
+        plan.held(request, left, ticket)
         raise
     finally:
         yield from Correct(ticket, used)

@@ -313,19 +313,17 @@ class Plan:
         return (reply.receipt.cost or 0) if reply and reply.receipt else 0
 
     @staticmethod
-    def delayed(reply: Reply, ticket: Ticket) -> Reply:
-        """`reply` saying how long limits had held its request back."""
-        if not ticket.waited_ns:
-            return reply
-        return replace(reply, waited_ns=reply.waited_ns + ticket.waited_ns)
+    def delayed(request: Request, reply: Reply, ticket: Ticket) -> Reply:
+        """`reply` saying how long after it came in limits had let its request go; 0 where they held nothing back."""
+        return replace(reply, waited_ns=ticket.at - request.at) if ticket.waited_ns else reply
 
     @classmethod
-    def held(cls, failure: UpstreamError | Interrupted, ticket: Ticket) -> None:
+    def held(cls, request: Request, failure: UpstreamError | Interrupted, ticket: Ticket) -> None:
         """The same for a call that failed or was left."""
         if isinstance(failure, UpstreamError) and failure.reply is not None:
-            failure.reply = cls.delayed(failure.reply, ticket)
+            failure.reply = cls.delayed(request, failure.reply, ticket)
         elif failure.partial is not None:
-            failure.partial = cls.delayed(failure.partial, ticket)
+            failure.partial = cls.delayed(request, failure.partial, ticket)
 
     def tokens(self, request: Request, reply: Reply, expected: int) -> int:
         """What the call counts against its limits now that `reply` is there; `expected` was counted before."""

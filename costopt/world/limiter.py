@@ -169,7 +169,7 @@ class Limiter:
     def _grant(
         self, quotas: tuple[Quota, ...], lines: Sequence[_Line], tokens: int, since: int, now: int
     ) -> Ticket:
-        ticket = Ticket(next(self._ids), quotas, tokens, now - since)
+        ticket = Ticket(next(self._ids), quotas, tokens, now - since, self._clock.now())
         for line in dict.fromkeys(lines):  # two quotas may share a line; the request counts once
             line.window.add(ticket.id, tokens, now)
         paces = [line.pace(quota) for quota, line in zip(quotas, lines, strict=True)]
