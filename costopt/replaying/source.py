@@ -21,7 +21,7 @@ from costopt.types import Api, Control, Json, Reply, Request
 from costopt.world.ledger.parts import Outline, decode
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.words import Fact, Selection
-from costopt.world.recorded import Past
+from costopt.world.recorded import Past, model_then
 
 #: What is remembered of parts, keys and cuts, each.
 REMEMBERED = 50_000
@@ -95,7 +95,7 @@ class Source:
             whole=whole,
             texts=body is not None,
             pieces=pieces,
-            then=self._sent(fact, request) or pieces if pieces and fact.trimmed else pieces,
+            then=(pieces and fact.trimmed and self._sent(fact, request)) or pieces,
             size=sum(self.reader.sizes([key for key in (fact.reply_body, fact.reply_events) if key])),
             read=partial(self._answer, fact) if self.needs.answer else None,
         )
@@ -127,9 +127,10 @@ class Source:
 
     def _sent(self, fact: Fact, request: Request) -> tuple[Piece, ...]:
         """What was left of a prompt by the trim then, if this policy's trim takes out as much; else nobody knows."""
-        model = fact.asked if self._plan.book.find(fact.asked, fact.provider) else fact.served
         try:
-            cut, removed = self._plan.trim(replace(request, model=model, notes=[]))
+            cut, removed = self._plan.trim(
+                replace(request, model=model_then(fact, self._plan.book), notes=[])
+            )
         except PromptTooLong:
             return ()
         return tuple(pieces_of(cut.api, cut.body)) if removed == fact.trimmed else ()

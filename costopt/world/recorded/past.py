@@ -8,6 +8,7 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
+from costopt.decide.prices import PriceBook
 from costopt.decide.promptcache import Piece, Split
 from costopt.errors import Interrupted, UpstreamError
 from costopt.types import Finish, Receipt, Reply, Request, Usage
@@ -53,6 +54,13 @@ def asked_then(fact: Fact) -> frozenset[str]:
     had chosen another, that one."""
     chosen = fact.attempts or any(saving.lever == "route" for saving in fact.savings)
     return frozenset((fact.served,) if chosen else (fact.asked, fact.served))
+
+
+def model_then(fact: Fact, book: PriceBook) -> str:
+    """The model whose tokens and prompt cache counted then: the one asked for, unless a policy had chosen another or
+    no price map knows it (a deployment's name)."""
+    known = fact.asked in asked_then(fact) and book.find(fact.asked, fact.provider)
+    return fact.asked if known else fact.served
 
 
 def failed_check(fact: Fact, request: Request, nth: int) -> Receipt | None:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from costopt.decide.prices import PriceBook
 from costopt.decide.promptcache import Piece, PromptCache, Rules, Split, pieces_of, rules
 from costopt.types import Request, Usage
-from costopt.world.recorded.past import Past, asked_provider, asked_then
+from costopt.world.recorded.past import Past, asked_provider, model_then
 
 #: Changed calls remembered, to say whose change cost a later call its cached prefix.
 REMEMBERED = 100_000
@@ -66,8 +66,7 @@ class PromptCaches:
         if not past.then:  # too short a prompt to simulate
             return Seen(Split(0, 0, 0, usage.prompt), None)
         fact = past.fact
-        known = fact.asked in asked_then(fact) and self._book.find(fact.asked, fact.provider)
-        model = fact.asked if known else fact.served
+        model = model_then(fact, self._book)
         at, ready = fact.started + fact.waited, fact.first or fact.ended
         split = self._send(self._then, past.request, model, past.then, usage.prompt, at, ready)
         if not usage.estimated:
