@@ -41,9 +41,9 @@ class Optimizer(Engine):
         self._async_clients: list[Any] = []
 
     def wrap(self, client: C) -> C:
-        """A copy of an SDK client, or a callable of litellm, whose calls run through this Optimizer.
+        """A copy of an SDK client, an httpx client or a callable of litellm, whose calls run through this Optimizer.
 
-        The original is untouched; both share one connection pool, as the SDK's own copies do.
+        The original is untouched; both share connections and cookies, as the SDK's own copies do.
         Raises UnsupportedClient, Closed.
         """
         self.check_open()

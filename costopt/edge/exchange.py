@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import msgspec
 
@@ -58,6 +60,7 @@ class Exchange:
         self.headers: tuple[tuple[str, str], ...] = ()
         self.streams = self.packed = False
         self._told = told
+        self._shown: Callable[[], Any] = lambda: None
         self._read: bytes | None = None
 
     def outgoing(self, request: Request) -> Any:
@@ -125,7 +128,10 @@ class Exchange:
             headers.append((b"content-type", kind))
         headers += _told(self.request, reply)
         headers.append((b"content-length", b"%d" % len(content)))
-        return self.library.Response(reply.status, headers=headers, stream=self.library.ByteStream(content))
+        stream = self.library.ByteStream(content)
+        return self._timed(
+            self.library.Response(reply.status, headers=headers, stream=stream, request=self.sent)
+        )
 
     def _timed(self, response: Any) -> Any:
         """With the time it took: an HTTP client sets that only on responses it reads itself."""
@@ -144,7 +150,9 @@ class Exchange:
         if self._retries:
             headers = [header for header in headers if header[0] != b"x-should-retry"]
             headers.append((b"x-should-retry", b"false"))
-        return self._timed(self.library.Response(reply.status, headers=headers, content=reply.body))
+        return self._timed(
+            self.library.Response(reply.status, headers=headers, content=reply.body, request=self.sent)
+        )
 
     @property
     def _retries(self) -> bool:
@@ -154,7 +162,14 @@ class Exchange:
         self.engine.watch(live)
         headers = _raw(live.opened.headers)
         headers += [(b"x-costopt-call", self.request.id.encode()), (b"x-costopt-cache", b"miss")]
-        return self.library.Response(live.opened.status, headers=headers, stream=body)
+        response = self.library.Response(live.opened.status, headers=headers, stream=body, request=self.sent)
+        self._shown = ref(response)  # no more: who forgets a stream leaves it, at once
+        return response
+
+    def closed(self) -> None:
+        """A live stream came to its end, for the caller."""
+        if (shown := self._shown()) is not None:
+            self._timed(shown)
 
 
 _EVENTS = b"text/event-stream; charset=utf-8"

@@ -1,7 +1,7 @@
 """One transport for httpx and httpx2, sync and async: HTTP in, flow, HTTP out.
 
-The user's own HTTP client lends its transports (its pool, proxies, TLS); ours carries its settings and stands in
-front of them. What is not a model call goes through untouched, byte for byte. Neither HTTP library is imported here.
+The user's own HTTP client lends its transports (its pool, proxies, TLS); ours stands in front of them. What is not a
+model call goes through untouched, byte for byte. Neither HTTP library is imported here.
 """
 
 from __future__ import annotations
@@ -53,39 +53,46 @@ class Edge(ABC):
         except Refused as refusal:
             raise as_sdk_error(refusal, address.api) from None
 
-    def _perform(self, at: Exchange) -> Perform:
-        return self.engine.world.performing(partial(self._answered, at))
+    def _perform(self, at: Exchange, send: Callable[[Any], Any]) -> Perform:
+        return self.engine.world.performing(partial(self._answered, at, send))
 
-    def _answered(self, at: Exchange, request: Request) -> Any:
-        return self.engine.world.complete(request) if at.foreign(request) else self._call(at, request)
+    def _answered(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Any:
+        return self.engine.world.complete(request) if at.foreign(request) else self._call(at, send, request)
 
     @abstractmethod
-    def _call(self, at: Exchange, request: Request) -> Any: ...
+    def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Any: ...
 
 
 class SyncEdge(Edge):
     """Mixed into the library's `BaseTransport` by `transports`."""
 
     def handle_request(self, sent: Any) -> Any:
-        at: Exchange | None = None
-        if address := self._address(sent):
-            sent.read()
-            at = self._read(address, sent)
+        send = self._transport(sent).handle_request
+        answer = self.answer(sent, send)
+        return send(exchange.passed_on(self.library, sent)) if answer is None else answer
+
+    def answer(self, sent: Any, send: Callable[[Any], Any]) -> Any:
+        """The response to the model call in `sent`, None where there is none in it. `send` asks the provider."""
+        address = self._address(sent)
+        if address is None:
+            return None
+        sent.read()
+        at = self._read(address, sent)
         if at is None:
-            return self._transport(sent).handle_request(exchange.passed_on(self.library, sent))
+            return None
         try:
-            result = run(self.engine.flow(at.request), self._perform(at))
+            result = run(self.engine.flow(at.request), self._perform(at, send))
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
-            return at.live(result, _bodies(self.library)[0](stream(result), result, at.response))
+            return at.live(result, _bodies(self.library)[0](stream(result), result, at))
         return at.answer(result)
 
-    def _call(self, at: Exchange, request: Request) -> Reply | Opened:
+    def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
-            at.came(self._transport(at.sent).handle_request(at.outgoing(request)))
+            at.came(send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.iter_bytes() if at.packed else at.response.iter_raw())
             content = at.response.read()
@@ -102,26 +109,33 @@ class AsyncEdge(Edge):
     """Mixed into the library's `AsyncBaseTransport` by `transports`."""
 
     async def handle_async_request(self, sent: Any) -> Any:
-        at: Exchange | None = None
-        if address := self._address(sent):
-            await sent.aread()
-            at = self._read(address, sent)
+        send = self._transport(sent).handle_async_request
+        answer = await self.answer(sent, send)
+        return await send(exchange.passed_on(self.library, sent)) if answer is None else answer
+
+    async def answer(self, sent: Any, send: Callable[[Any], Any]) -> Any:
+        """`SyncEdge.answer` on an event loop."""
+        address = self._address(sent)
+        if address is None:
+            return None
+        await sent.aread()
+        at = self._read(address, sent)
         if at is None:
-            return await self._transport(sent).handle_async_request(exchange.passed_on(self.library, sent))
+            return None
         executor = self.engine.world.executor
         try:
-            result = await arun(self.engine.flow(at.request), self._perform(at), executor)
+            result = await arun(self.engine.flow(at.request), self._perform(at, send), executor)
         except UpstreamError as failure:
             return at.failed(failure)
         except Refused as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
-            return at.live(result, _bodies(self.library)[1](astream(result, executor), result, at.response))
+            return at.live(result, _bodies(self.library)[1](astream(result, executor), result, at))
         return at.answer(result)
 
-    async def _call(self, at: Exchange, request: Request) -> Reply | Opened:
+    async def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
-            at.came(await self._transport(at.sent).handle_async_request(at.outgoing(request)))
+            at.came(await send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.aiter_bytes() if at.packed else at.response.aiter_raw())
             content = await at.response.aread()
@@ -140,10 +154,10 @@ C = TypeVar("C")
 class Body(Generic[C]):
     """The bytes of a live stream. Closing it early tells the flow; a forgotten one does so when collected."""
 
-    def __init__(self, chunks: C, live: Live, response: Any) -> None:
+    def __init__(self, chunks: C, live: Live, at: Exchange) -> None:
         self._chunks = chunks
         self._live = live
-        self._response = response
+        self._at = at
         live.follow(self)
 
 
@@ -154,7 +168,8 @@ class SyncBody(Body[Generator[bytes]]):
     def close(self) -> None:
         self._chunks.close()
         self._live.leave()
-        self._response.close()
+        self._at.response.close()
+        self._at.closed()
 
 
 class AsyncBody(Body[AsyncGenerator[bytes]]):
@@ -164,7 +179,8 @@ class AsyncBody(Body[AsyncGenerator[bytes]]):
     async def aclose(self) -> None:
         await self._chunks.aclose()
         self._live.leave()
-        await self._response.aclose()
+        await self._at.response.aclose()
+        self._at.closed()
 
 
 @cache

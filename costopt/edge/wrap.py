@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import partial
-from http.cookiejar import CookieJar
 from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from costopt.edge.transport import Edge, transports
+from costopt.edge.front import Front, fronts
+from costopt.edge.transport import transports
 from costopt.errors import UnsupportedClient
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None)
         from costopt.edge.litellm import wrap_callable
 
         return cast("C", wrap_callable(engine, given, on_close))
+    if library_of(given) is not None:
+        return cast("C", in_front_of(engine, given, on_close))
     inner = getattr(given, "_client", None)  # the SDKs offer no public way to their HTTP client
     if not callable(getattr(given, "copy", None)) or inner is None or library_of(inner) is None:
         raise UnsupportedClient(
             f"cannot wrap {type(given).__module__}.{type(given).__qualname__}: give an OpenAI or Anthropic client "
-            "(sync, async or Azure), or litellm.completion, acompletion, embedding or aembedding; for other "
-            "frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
+            "(sync, async or Azure), an httpx client, or litellm.completion, acompletion, embedding or aembedding; "
+            "for other frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
     wrapped: C = given.copy(http_client=in_front_of(engine, inner, on_close))
     return wrapped
@@ -43,43 +45,24 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
 
     An `inner` that is ours already is taken off first: wrapping twice never runs the pipeline twice.
     """
-    edge_before = getattr(inner, "_transport", None)
-    if isinstance(edge_before, Edge):
-        inner, on_close = edge_before.inner, partial(_in_turn, on_close, edge_before.on_close)
+    if isinstance(inner, Front):
+        inner, on_close = inner.edge.inner, partial(_in_turn, on_close, inner.edge.on_close)
     library = library_of(inner)
     assert library is not None
-    sync, is_async = transports(library)
-    lib: Any = library
-    make, edge = (lib.Client, sync) if isinstance(inner, lib.Client) else (lib.AsyncClient, is_async)
-    return make(
-        transport=edge(library, inner, engine, on_close),
+    side = 0 if isinstance(inner, library.Client) else 1
+    return fronts(library)[side](
+        transports(library)[side](library, inner, engine, on_close),
         auth=inner.auth,
         event_hooks=inner.event_hooks,
         base_url=inner.base_url,
         headers=inner.headers,
         params=inner.params,
-        cookies=_Jar.like(inner.cookies.jar),
+        cookies=inner.cookies.jar,
         timeout=inner.timeout,
         follow_redirects=inner.follow_redirects,
         max_redirects=inner.max_redirects,
         trust_env=False,
     )
-
-
-class _Jar(CookieJar):
-    """Takes up the cookies of an answer that brings some. Few do, and the standard jar reads all headers twice to find
-    that out: more work than a cache hit."""
-
-    @classmethod
-    def like(cls, jar: CookieJar) -> _Jar:
-        copy = cls()
-        for cookie in jar:
-            copy.set_cookie(cookie)
-        return copy
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        if "set-cookie" in response.info():
-            super().extract_cookies(response, request)
 
 
 def _in_turn(*steps: Callable[[], None]) -> None:
