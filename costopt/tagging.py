@@ -1,10 +1,13 @@
-"""Tags for every call made inside a block: `with costopt.tags(agent="planner", user="42"): ...`."""
+"""Tags of calls: `with costopt.tags(agent="planner", user="42"): ...` for every call made inside a block."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+
+#: On calls that were imported from a log without times, so that theirs are made up.
+TIMELESS: Mapping[str, str] = {"time": "synthetic"}
 
 _current: ContextVar[Mapping[str, str]] = ContextVar("costopt_tags", default={})  # noqa: B039 - why: never mutated
 
@@ -27,3 +30,8 @@ def tags(**named: str) -> Generator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def timeless(tags: Mapping[str, str]) -> bool:
+    """Whether these are the tags of a call whose time is made up."""
+    return TIMELESS.items() <= tags.items()

@@ -22,7 +22,8 @@ from costopt.importing import counts
 from costopt.importing.agentlogs import Clock, by_file
 from costopt.importing.claude_calls import Call, Session
 from costopt.importing.claude_lines import Node, is_own
-from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
+from costopt.importing.words import Found, Imported, Line, Options, Unusable
+from costopt.tagging import TIMELESS
 from costopt.types import Finish, Json, Nano, Usage
 from costopt.wire import tally
 from costopt.wire.loose import records, text
@@ -90,7 +91,7 @@ class _Reader:
             return
         tags, first = draft.call.best.tags, draft.call.first or draft.asked
         if not first:
-            tags, first = {**tags, TIMELESS[0]: TIMELESS[1]}, self._clock.made_up()
+            tags, first = {**tags, **TIMELESS}, self._clock.made_up()
         if first:
             yield from _found(draft, first, tags, self._options)
         else:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from costopt.importing.codex_counts import Counts
-from costopt.importing.words import TIMELESS, Imported
+from costopt.importing.words import Imported
+from costopt.tagging import TIMELESS
 from costopt.types import Json
 from costopt.wire.loose import text
 
@@ -54,7 +55,7 @@ class Answer(Struct):
             raw_usage=used.raw() if used else None,
             finish=None if used else "unknown",
             stream=True,
-            tags=tags if at else {**tags, TIMELESS[0]: TIMELESS[1]},
+            tags=tags if at else {**tags, **TIMELESS},
             partial=True,
         )
 

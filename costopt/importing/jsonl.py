@@ -32,7 +32,8 @@ from costopt.importing.entries import Entry, entry_of
 from costopt.importing.labels import labelled
 from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
-from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
+from costopt.importing.words import Found, Imported, Line, Options, Unusable
+from costopt.tagging import TIMELESS
 from costopt.types import Api, Json, Usage
 from costopt.wire.loose import items, record, text
 
@@ -99,7 +100,7 @@ class _Reader:
             status=entry.status,
             stream=bool(items(entry.said)),
             error=entry.error,
-            tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), TIMELESS[0]: TIMELESS[1]},
+            tags=tags_of(entry.tags) if logged else {**tags_of(entry.tags), **TIMELESS},
             cost=counts.nano(entry.cost),
             hit=entry.hit,
         )

@@ -16,8 +16,9 @@ from costopt.importing.formats import FORMATS, format_named
 from costopt.importing.recording import Recorded, Recorder, Unfit, record_id
 from costopt.importing.sources import Sources, found
 from costopt.importing.store import BATCH, Content, Store
-from costopt.importing.words import TIMELESS, Found, Imported, Options, Unusable
+from costopt.importing.words import Found, Imported, Options, Unusable
 from costopt.money import with_usd
+from costopt.tagging import timeless
 from costopt.types import Nano
 from costopt.world import pricemap
 from costopt.world.tokenizers import counter
@@ -185,7 +186,7 @@ class _Run:
         summary.new += 1
         summary.first = min(summary.first or record.started, record.started)
         summary.last = max(summary.last or 0, record.started)
-        summary.timeless += record.request.tags.get(TIMELESS[0]) == TIMELESS[1]
+        summary.timeless += timeless(record.request.tags)
         summary.unanswered += not each.answered
         if receipt := record.receipt:
             summary.counted += receipt.usage.estimated

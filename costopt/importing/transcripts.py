@@ -21,13 +21,13 @@ from typing import Any
 
 from costopt.importing.reading import Item, documents
 from costopt.importing.shapes import answered, api_of, provider_named
-from costopt.importing.words import TIMELESS, Found, Imported, Line, Options, Unusable
+from costopt.importing.words import Found, Imported, Line, Options, Unusable
+from costopt.tagging import TIMELESS
 from costopt.types import Api, Json
 from costopt.wire.loose import encode, items, record, text
 
 #: 2026-01-01T00:00:00Z.
 START = 1_767_225_600 * 10**9
-MADE_UP = {TIMELESS[0]: TIMELESS[1]}
 NO_CONVERSATION = "no conversation: `messages` is no list of messages with a role"
 NO_ANSWER = "no call: the conversation has no assistant message"
 _TRACE = ("trace_id", "trace", "id", "session_id", "conversation_id")
@@ -101,7 +101,7 @@ class _Reader:
                     model=text(item.value.get("model")),
                     body={**base, **_asked(api, sent[:end])},
                     answer=answered(api, message),
-                    tags={"trace": trace, **MADE_UP} if trace else MADE_UP,
+                    tags={"trace": trace, **TIMELESS} if trace else TIMELESS,
                 )
                 self._at += self._options.every
 

@@ -15,9 +15,6 @@ from msgspec import Struct
 from costopt.policy import Price
 from costopt.types import Api, Finish, Json, Nano, Usage
 
-#: The tag of calls whose log has no times, so that they were made up (`Options.start`, `every`).
-TIMELESS = ("time", "synthetic")
-
 #: Whose bill is the ledger's: list prices (or the user's own), or what the log says was paid.
 CostOf: TypeAlias = Literal["list", "log"]
 

@@ -11,6 +11,7 @@ from zlib import crc32
 from msgspec import Struct
 
 from costopt.replaying.change import Change
+from costopt.tagging import timeless
 from costopt.types import Basis, Nano
 from costopt.world.ledger.rollup import utc_date
 from costopt.world.ledger.words import Fact
@@ -74,7 +75,7 @@ class Tally:
         self.asked.update((fact.asked, f"{fact.provider}/{fact.asked}"))
         self.counted += fact.usage is not None and fact.usage.estimated
         self.failed += fact.outcome in ("error", "refused")
-        self.timeless += fact.tags.get("time") == "synthetic"
+        self.timeless += timeless(fact.tags)
         for share in change.shares:
             sums = self.levers[share.lever, share.basis]
             sums.nano, sums.low, sums.high = (
