@@ -17,7 +17,11 @@
         └── NoModel            no model of the ladder can serve it
 
 `Refused` errors reach the caller as themselves through every SDK: they also derive from that SDK's own base error.
-`UpstreamError` and `Interrupted` travel inside a flow only and never reach a caller.
+`Unanswered` ones travel inside a flow only and never reach a caller:
+
+    Unanswered
+    ├── UpstreamError          the provider failed
+    └── Interrupted            the caller left
 """
 
 from __future__ import annotations
@@ -113,7 +117,26 @@ class NoModel(Refused):
     """No model of the ladder can serve this request."""
 
 
-class UpstreamError(Exception):
+class Unanswered(Exception):
+    """A provider call came to no whole answer. `reply` is the provider's error, `partial` what had arrived."""
+
+    reply: Reply | None = None
+    partial: Reply | None = None
+
+    @property
+    def shown(self) -> Reply | None:
+        """What the record of the call shows of it: the provider's error, else what had arrived, if anything had."""
+        return self.reply or self.partial
+
+    @shown.setter
+    def shown(self, reply: Reply) -> None:
+        if self.reply is None:
+            self.partial = reply
+        else:
+            self.reply = reply
+
+
+class UpstreamError(Unanswered):
     """A provider call failed. `reply` holds the provider's error answer where there was one, `cause` the
     client library's exception where there was none. `emitted` says whether the caller already saw a part."""
 
@@ -136,7 +159,7 @@ class UpstreamError(Exception):
         return self.partial is not None
 
 
-class Interrupted(Exception):
+class Interrupted(Unanswered):
     """The caller left. `partial` is what had arrived by then, or None where no answer had begun."""
 
     def __init__(self, partial: Reply | None) -> None:

@@ -49,7 +49,7 @@ from costopt.effects import (
     Store,
     Write,
 )
-from costopt.errors import BudgetExceeded, Interrupted, Refused, UnknownPrice, UpstreamError
+from costopt.errors import BudgetExceeded, Interrupted, Refused, Unanswered, UnknownPrice, UpstreamError
 from costopt.plan import Plan
 from costopt.policy import Policy
 from costopt.types import Entry, Outcome, Record, Reply, Request
@@ -63,10 +63,10 @@ def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     try:
         reply = yield from inner(request)
     except Interrupted as left:
-        yield from _write(plan, request, left.partial, "left")
+        yield from _write(plan, request, left.shown, "left")
         raise
     except UpstreamError as failure:
-        yield from _write(plan, request, failure.reply or failure.partial, "error", str(failure))
+        yield from _write(plan, request, failure.shown, "error", str(failure))
         raise
     except Refused as refusal:
         yield from _write(plan, request, None, "refused", f"{type(refusal).__name__}: {refusal}")
@@ -145,7 +145,7 @@ def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
             raise
         request.note("route", f"no further model ({refusal}), the best answer so far stands")
         return plan.routed(request, failed.pop(), failed)
-    except (UpstreamError, Interrupted) as failure:
+    except Unanswered as failure:
         plan.bear(request, failure, failed)
         raise
 

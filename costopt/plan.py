@@ -16,7 +16,7 @@ from costopt.decide.budget import scope
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
 from costopt.effects import Quota, Ticket
-from costopt.errors import BudgetExceeded, Interrupted, UpstreamError
+from costopt.errors import BudgetExceeded, Unanswered
 from costopt.policy import Limit, Policy
 from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Saving, Tags, Tier, Usage
 
@@ -282,15 +282,14 @@ class Plan:
             return replace(reply, receipt=Receipt(request.model, usage, asked, self.book.revision))
         return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))
 
-    def bear(self, request: Request, failure: UpstreamError | Interrupted, failed: list[Reply]) -> None:
+    def bear(self, request: Request, failure: Unanswered, failed: list[Reply]) -> None:
         """Let `failure` say which model was chosen, and carry what answers had cost that could not be used."""
+        shown = failure.shown or Reply(finish="incomplete")
         attempts = tuple(each.receipt for each in failed if each.receipt)
-        if isinstance(failure, UpstreamError) and failure.reply is not None:
-            failure.reply = _bearing(failure.reply, attempts)
-        elif failure.partial is not None and failure.partial.receipt is not None:
-            failure.partial = self.routed(request, failure.partial, failed)
+        if shown.receipt is not None:
+            failure.shown = self.routed(request, shown, failed)
         elif attempts:
-            failure.partial = _bearing(failure.partial or Reply(finish="incomplete"), attempts)
+            failure.shown = replace(shown, receipt=_wasted(attempts))
 
     @staticmethod
     def charged(reply: Reply, wasted: Reply | None) -> Reply:
@@ -318,12 +317,10 @@ class Plan:
         return replace(reply, waited_ns=ticket.at - request.at) if ticket.waited_ns else reply
 
     @classmethod
-    def held(cls, request: Request, failure: UpstreamError | Interrupted, ticket: Ticket) -> None:
+    def held(cls, request: Request, failure: Unanswered, ticket: Ticket) -> None:
         """The same for a call that failed or was left."""
-        if isinstance(failure, UpstreamError) and failure.reply is not None:
-            failure.reply = cls.delayed(request, failure.reply, ticket)
-        elif failure.partial is not None:
-            failure.partial = cls.delayed(request, failure.partial, ticket)
+        if failure.shown is not None:
+            failure.shown = cls.delayed(request, failure.shown, ticket)
 
     def tokens(self, request: Request, reply: Reply, expected: int) -> int:
         """What the call counts against its limits now that `reply` is there; `expected` was counted before."""
@@ -341,11 +338,10 @@ def _applies(limit: Limit, provider: str, name: str) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in limit.models)
 
 
-def _bearing(reply: Reply, attempts: tuple[Receipt, ...]) -> Reply:
-    if not attempts:
-        return reply
-    own = reply.receipt or Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision)
-    return replace(reply, receipt=replace(own, cost=_total(own, attempts), attempts=attempts))
+def _wasted(attempts: tuple[Receipt, ...]) -> Receipt:
+    """What a call costs that came to nothing after these `attempts`."""
+    nothing = Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision)
+    return replace(nothing, cost=_total(nothing, attempts), attempts=attempts)
 
 
 def _chosen(receipt: Receipt) -> tuple[Saving, ...]:
