@@ -25,7 +25,7 @@ from costopt.replaying.run import Hear, Progress
 from costopt.replaying.timeline import Watch
 from costopt.world.ledger import Fact, Reader
 from costopt.world.ledger.rollup import utc_date
-from costopt.world.ledger.words import FOREVER, Selection
+from costopt.world.ledger.words import Selection
 
 #: A log in the interchange format: what `costopt import jsonl` reads.
 FORMAT = "jsonl"
@@ -159,19 +159,13 @@ def _why_nothing(reader: Reader, wanted: Selection) -> str:
     for name, value in wanted.tags.items():
         if not _any(reader, Selection(tags={name: value})):
             return f"no call has the tag {name}={value}"
-    return f"no call fits all of {_given(wanted)}"
+    return f"no call fits all of {wanted}"
 
 
 def _other_models(reader: Reader, model: str) -> str:
     names = sorted({name for fact in reader.facts(decisions=False) for name in (fact.asked, fact.served)})
     near = get_close_matches(model, names, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names[:5])}" if names else ""
-
-
-def _given(wanted: Selection) -> str:
-    parts = ["the time"] if wanted.since or wanted.until < FOREVER else []
-    parts += [f"model {wanted.model}"] if wanted.model else []
-    return ", ".join([*parts, *(f"tag {name}={value}" for name, value in wanted.tags.items())])
 
 
 def _shortest(reader: Reader, call: str) -> str:

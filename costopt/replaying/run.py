@@ -75,7 +75,8 @@ def replay(
                 run.go(progress and partial(_told, progress, nth, len(runs)), watch, hear)
     first = runs[0]
     if not first.tally.total.calls:
-        raise LedgerError(_nothing(Path(source), wanted))
+        asked = f" with {wanted}" if str(wanted) else ": the ledger is empty"
+        raise LedgerError(f"{Path(source)}: no call to replay{asked}")
     outcomes = tuple(run.outcome() for run in runs)
     return Replay(
         str(source),
@@ -198,12 +199,3 @@ def _accuracy(found: Accuracy) -> CacheAccuracy | None:
     if not found.calls:
         return None
     return CacheAccuracy(found.calls, found.reported, found.simulated, found.missed / max(1, found.prompt))
-
-
-def _nothing(source: Path, wanted: Selection) -> str:
-    asked = [f"model {wanted.model}"] if wanted.model else []
-    asked += [f"tag {name}={value}" for name, value in wanted.tags.items()]
-    asked += ["that time"] if wanted.since or wanted.until < FOREVER else []
-    return f"{source}: no call to replay" + (
-        f" with {', '.join(asked)}" if asked else ": the ledger is empty"
-    )

@@ -26,6 +26,12 @@ class Selection(Struct, frozen=True):
             and (not self.tags or self.tags.items() <= fact.tags.items())
         )
 
+    def __str__(self) -> str:
+        """What a call must have; empty where any will do."""
+        asked = ["that time"] if self.since or self.until < FOREVER else []
+        asked += [f"model {self.model}"] if self.model else []
+        return ", ".join([*asked, *(f"tag {name}={value}" for name, value in self.tags.items())])
+
 
 class Fact(Struct, frozen=True, kw_only=True):
     """One call, live or archived. `shape` and `parts` are hashes of the request body's parts, `reply_body`
