@@ -15,7 +15,7 @@ from costopt.drive import Live, Opened
 from costopt.edge.intake import MAX_BODY, OURS, Address, Header, Known, request_of, retry_after_s
 from costopt.errors import UpstreamError
 from costopt.money import usd
-from costopt.types import Reply, Request
+from costopt.types import Control, Reply, Request
 
 if TYPE_CHECKING:
     from costopt.engine import Engine
@@ -62,6 +62,10 @@ class Exchange:
         self._told = told
         self._shown: Callable[[], Any] = lambda: None
         self._read: bytes | None = None
+
+    def keep_out_of_caches(self, why: str) -> None:
+        self.request.note("cache", why)
+        self.request = msgspec.structs.replace(self.request, control=Control("off"))
 
     def outgoing(self, request: Request) -> Any:
         """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""

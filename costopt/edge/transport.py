@@ -34,6 +34,7 @@ class Edge(ABC):
         self.engine = engine
         self.on_close = on_close
         self._known = Known()
+        self._signs = _has_own_send(library, inner)
 
     def _transport(self, sent: Any) -> Any:
         """The user's own transport for a request: the proxy or mount that its client would have taken."""
@@ -49,9 +50,12 @@ class Edge(ABC):
 
     def _read(self, address: Address, sent: Any) -> Exchange | None:
         try:
-            return exchange.read(self.engine, self.library, self._known, address, sent)
+            at = exchange.read(self.engine, self.library, self._known, address, sent)
         except Refused as refusal:
             raise as_sdk_error(refusal, address.api) from None
+        if at and self._signs:
+            at.keep_out_of_caches("the HTTP client's own send() may yet say who asks")
+        return at
 
     def _perform(self, at: Exchange, send: Callable[[Any], Any]) -> Perform:
         return self.engine.world.performing(partial(self._answered, at, send))
@@ -61,6 +65,12 @@ class Edge(ABC):
 
     @abstractmethod
     def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Any: ...
+
+
+def _has_own_send(library: ModuleType, inner: Any) -> bool:
+    """Whether the user's client is of a class that sends in its own way: what it puts into a request nobody sees."""
+    sender = next(kind for kind in type(inner).__mro__ if "send" in vars(kind))
+    return sender.__module__.split(".")[0] != library.__name__
 
 
 class SyncEdge(Edge):

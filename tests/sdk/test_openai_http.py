@@ -114,6 +114,19 @@ def test_auth_of_one_request_is_kept_apart_as_well(optimizer: costopt.Optimizer,
     assert len(provider.heard) == 4
 
 
+def test_a_client_that_sends_in_its_own_way_does_so_and_its_answers_are_nobody_elses(
+    optimizer: costopt.Optimizer, provider: Provider
+) -> None:
+    class Signing(LIBRARY.Client):  # type: ignore[misc, name-defined]
+        def send(self, request: Any, **how: Any) -> Any:
+            request.headers["x-user-token"] = "anne"
+            return super().send(request, **how)
+
+    client = wrapped(optimizer, Signing(transport=LIBRARY.MockTransport(provider)))
+    assert said(client) != said(client)
+    assert [request.headers["x-user-token"] for request in provider.heard] == ["anne", "anne"]
+
+
 def test_response_hooks_hear_of_hits(optimizer: costopt.Optimizer, provider: Provider) -> None:
     tiers: list[str] = []
     hook = [lambda response: tiers.append(response.headers["x-costopt-cache"])]
