@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, MutableMapping
 from functools import partial
 from hashlib import blake2b
@@ -21,6 +20,7 @@ from costopt.types import Api, Control, Json, Reply, Request
 from costopt.world.ledger.parts import Outline, decode
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.words import Fact, Selection
+from costopt.world.recent import Recent
 from costopt.world.recorded import Past, model_then
 
 #: What is remembered of parts, keys and cuts, each.
@@ -34,15 +34,6 @@ _canonical = msgspec.json.Encoder(order="sorted").encode
 ATOM = 512
 #: Below this many prompt tokens no provider caches, so nobody asks what the prompt consists of.
 LEAST_CACHED = 512
-
-
-class _Memo(OrderedDict[Any, Any]):
-    """Forgets the oldest beyond `REMEMBERED`."""
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        if len(self) > REMEMBERED:
-            self.popitem(last=False)
 
 
 class Needs(Struct, frozen=True):
@@ -72,9 +63,9 @@ class Source:
         self.reader = reader
         self._plan = plan
         self.needs = needs
-        self._keys: MutableMapping[str, str] = _Memo()
-        self._cuts: MutableMapping[tuple[str, bytes], Cut] = _Memo()
-        self._parameters: MutableMapping[bytes, Any] = _Memo()
+        self._keys: MutableMapping[str, str] = Recent(REMEMBERED)
+        self._cuts: MutableMapping[tuple[str, bytes], Cut] = Recent(REMEMBERED)
+        self._parameters: MutableMapping[bytes, Any] = Recent(REMEMBERED)
 
     def calls(self, wanted: Selection) -> Iterator[Past]:
         facts = self.reader.facts(

@@ -8,7 +8,6 @@ had been busy otherwise.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -16,6 +15,7 @@ from msgspec import Struct
 from costopt.replaying.tally import session, tagged
 from costopt.world.clock import SECOND
 from costopt.world.ledger.words import Fact
+from costopt.world.recent import Recent
 from costopt.world.recorded import EventClock
 
 #: After a longer pause than this a call does not go on from the one before, ns.
@@ -49,7 +49,7 @@ class Turns:
         self._clock = clock
         self._names: dict[str, int] = {}
         self._sessions: dict[int, _Session] = {}
-        self._late: OrderedDict[int, tuple[Fact, int]] = OrderedDict()
+        self._late: Recent[int, tuple[Fact, int]] = Recent(REMEMBERED)
 
     def come(self, fact: Fact, begin: Callable[[], None]) -> None:
         """`begin` the call now, or when its turn comes."""
@@ -91,8 +91,6 @@ class Turns:
         self._late.pop(name, None)
         if late > 0:
             self._late[name] = (fact, late)
-            if len(self._late) > REMEMBERED:
-                self._late.popitem(last=False)
 
 
 def _follows(fact: Fact, earlier: Fact) -> bool:

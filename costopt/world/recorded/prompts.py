@@ -6,13 +6,12 @@ replay sends. Where they agree nothing changed, and what the provider reported s
 
 from __future__ import annotations
 
-from collections import OrderedDict
-
 from msgspec import Struct
 
 from costopt.decide.prices import PriceBook
 from costopt.decide.promptcache import Piece, PromptCache, Rules, Split, pieces_of, rules
 from costopt.types import Request, Usage
+from costopt.world.recent import Recent
 from costopt.world.recorded.past import Past, asked_provider, model_then
 
 #: Changed calls remembered, to say whose change cost a later call its cached prefix.
@@ -52,7 +51,7 @@ class PromptCaches:
         self._then, self._now = PromptCache(), PromptCache()
         self._number = 0
         self._open: dict[str, tuple[int, Seen | None]] = {}
-        self._changed: OrderedDict[int, str] = OrderedDict()
+        self._changed: Recent[int, str] = Recent(REMEMBERED)
 
     def begin(self, past: Past) -> None:
         """`past` comes in: what its provider's cache made of it then."""
@@ -92,8 +91,6 @@ class PromptCaches:
         number, _ = self._open.pop(call)
         if lever:
             self._changed[number] = lever
-            if len(self._changed) > REMEMBERED:
-                self._changed.popitem(last=False)
 
     def blamed(self, past: Past) -> str:
         """The lever that changed the call whose prefix this one had read then; "" where none did."""
