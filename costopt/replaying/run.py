@@ -128,11 +128,11 @@ class _Run:
         calls = self._reader.count(self._wanted.since, self._wanted.until)
         turns = Turns(self._clock)
         open_calls: dict[str, Past] = {}
-        turn: Turn = lambda call, begin: turns.come(open_calls[call].fact, begin)  # noqa: E731
+        turn: Turn = lambda call, begin: turns.come(open_calls[call], begin)  # noqa: E731
         timeline = Timeline(self._clock, self._world.perform, watch, turn)
         for done, call in enumerate(timeline.run(self._starts(open_calls)), 1):
             past = open_calls.pop(call)
-            turns.end(past.fact)
+            turns.end(past)
             change = self._end(past)
             if hear is not None:
                 hear(change)
@@ -165,7 +165,7 @@ class _Run:
         assert record is not None, f"call {past.request.id} ended without a record"
         change = self._judge.compare(past, record, self.caches.blamed(past))
         self.caches.end(past.request.id, change.lever)
-        self.tally.add(past.fact, change, record.outcome)
+        self.tally.add(past.fact, past.session, change, record.outcome)
         return change
 
     def _notes(self) -> tuple[str, ...]:

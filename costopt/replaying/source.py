@@ -16,6 +16,7 @@ from costopt.decide.promptcache import Cut, Piece, pieces_from_parts, pieces_of
 from costopt.errors import LedgerError, PromptTooLong
 from costopt.plan import Plan
 from costopt.policy import Policy
+from costopt.replaying.sessions import session
 from costopt.types import Api, Control, Json, Reply, Request
 from costopt.world.ledger.parts import Outline, decode
 from costopt.world.ledger.read import Reader
@@ -82,6 +83,7 @@ class Source:
         pieces = self._pieces(fact, outline) if whole >= LEAST_CACHED else ()
         return Past(
             fact=fact,
+            session=session(fact),
             request=replace(request, key=self._key(fact, outline), tokens=counted),
             whole=whole,
             texts=body is not None,

@@ -6,7 +6,6 @@ import heapq
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import count
-from zlib import crc32
 
 from msgspec import Struct
 
@@ -22,8 +21,6 @@ VALUES = 5000
 OTHERS = "(others)"
 #: Sessions are thrown together beyond this many, for the bootstrap.
 SESSIONS = 20_000
-#: Tags that name a session, the first that is there.
-SESSION_TAGS = ("session", "conversation", "thread", "trace")
 
 
 class Sums(Struct):
@@ -67,7 +64,7 @@ class Tally:
         self._top: list[tuple[Nano, int, Change]] = []
         self._order = count()
 
-    def add(self, fact: Fact, change: Change, outcome: str) -> None:
+    def add(self, fact: Fact, session: int, change: Change, outcome: str) -> None:
         self.total.add(change)
         self.unpriced_then += change.before is None
         self.unpriced_now += change.after is None
@@ -91,7 +88,7 @@ class Tally:
             self.answers[change.answer].add(change)
         if change.saved or change.answer:
             self._rank(change)
-        self._session(fact, change)
+        self._session(session, change)
 
     def top(self) -> list[Change]:
         """The calls with the largest difference, largest first."""
@@ -104,10 +101,9 @@ class Tally:
         else:
             heapq.heappushpop(self._top, item)
 
-    def _session(self, fact: Fact, change: Change) -> None:
+    def _session(self, name: int, change: Change) -> None:
         if change.before is None or change.after is None:
             return
-        name = session(fact)
         before, after = self.sessions.get(name, (0, 0))
         self.sessions[name] = (before + change.before, after + change.after)
         if len(self.sessions) > SESSIONS:
@@ -121,20 +117,6 @@ def folded(sessions: Mapping[int, tuple[Nano, Nano]], room: int) -> dict[int, tu
         had = groups.get(name % room, (0, 0))
         groups[name % room] = (had[0] + before, had[1] + after)
     return groups
-
-
-def tagged(fact: Fact) -> bool:
-    """Whether a tag names the session of this call."""
-    return any(tag in fact.tags for tag in SESSION_TAGS)
-
-
-def session(fact: Fact) -> int:
-    """A number for the conversation a call belongs to: by tag, else by how its prompt begins."""
-    for tag in SESSION_TAGS:
-        if tag in fact.tags:
-            return crc32(f"{tag}={fact.tags[tag]}".encode(errors="replace"))
-    longest = max(fact.parts, key=len, default=())
-    return crc32(b"".join((fact.tenant.encode(), fact.asked.encode(), *longest[:2])))
 
 
 def _groups(fact: Fact) -> list[tuple[str, str]]:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from costopt.replaying.tally import session, tagged
+from costopt.replaying.sessions import tagged
 from costopt.world.clock import SECOND
 from costopt.world.ledger.words import Fact
 from costopt.world.recent import Recent
-from costopt.world.recorded import EventClock
+from costopt.world.recorded import EventClock, Past
 
 #: After a longer pause than this a call does not go on from the one before, ns.
 PAUSE = 600 * SECOND
@@ -47,13 +47,12 @@ class Turns:
 
     def __init__(self, clock: EventClock) -> None:
         self._clock = clock
-        self._names: dict[str, int] = {}
         self._sessions: dict[int, _Session] = {}
         self._late: Recent[int, tuple[Fact, int]] = Recent(REMEMBERED)
 
-    def come(self, fact: Fact, begin: Callable[[], None]) -> None:
+    def come(self, past: Past, begin: Callable[[], None]) -> None:
         """`begin` the call now, or when its turn comes."""
-        name = self._names[fact.id] = session(fact)
+        name, fact = past.session, past.fact
         group = self._sessions.setdefault(name, _Session())
         before = {call for call, earlier in group.calls.items() if _follows(fact, earlier)}
         group.calls[fact.id] = fact
@@ -62,9 +61,9 @@ class Turns:
         else:
             self._begin(name, fact, begin)
 
-    def end(self, fact: Fact) -> None:
+    def end(self, past: Past) -> None:
         """A call has ended: those that waited for it alone are next."""
-        name = self._names.pop(fact.id)
+        name, fact = past.session, past.fact
         group = self._sessions[name]
         del group.calls[fact.id]
         self._remember(name, fact, self._clock.now() - fact.ended)

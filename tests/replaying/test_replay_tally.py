@@ -29,8 +29,8 @@ def change(n: int, saved: int = 0) -> Change:
 def test_a_tag_of_many_values_is_told_apart_up_to_a_number_of_them(fact: Fact) -> None:
     tally = Tally()
     for n in range(VALUES + 500):
-        tally.add(replace(fact, tags={"request": str(n)}), change(n, 1), "ok")
-        tally.add(replace(fact, tags={"request": "7"}), change(n), "ok")
+        tally.add(replace(fact, tags={"request": str(n)}), 0, change(n, 1), "ok")
+        tally.add(replace(fact, tags={"request": "7"}), 0, change(n), "ok")
     groups = tally.by["tag:request"]
     assert len(groups) == VALUES + 1
     assert (groups[OTHERS].calls, groups["7"].calls) == (500, VALUES + 501)
@@ -40,7 +40,7 @@ def test_a_tag_of_many_values_is_told_apart_up_to_a_number_of_them(fact: Fact) -
 def test_sessions_are_thrown_together_when_they_are_too_many(fact: Fact) -> None:
     tally = Tally()
     for n in range(SESSIONS + 10):
-        tally.add(replace(fact, tags={"session": str(n)}), change(n, n % 7), "ok")
+        tally.add(fact, n, change(n, n % 7), "ok")
     assert len(tally.sessions) <= SESSIONS
     before, after = (sum(side) for side in zip(*tally.sessions.values(), strict=True))
     assert (before, after) == (tally.total.before, tally.total.after)
@@ -50,7 +50,7 @@ def test_the_largest_differences_are_kept_in_order_the_earlier_first(fact: Fact)
     tally = Tally()
     saved = [5, -90, 3, 90, *range(10, 40), 0]
     for n, nano in enumerate(saved):
-        tally.add(fact, change(n, nano), "ok")
+        tally.add(fact, 0, change(n, nano), "ok")
     top = [one.saved for one in tally.top()]
     assert top[:3] == [-90, 90, 39]
     assert len(top) == TOP
@@ -60,7 +60,7 @@ def test_the_largest_differences_are_kept_in_order_the_earlier_first(fact: Fact)
 def test_a_bill_of_unknown_price_is_in_no_sum(fact: Fact) -> None:
     tally = Tally()
     for before, after in ((None, 5), (5, None), (None, None), (7, 3)):
-        tally.add(fact, Change("c", before, after), "ok")
+        tally.add(fact, 0, Change("c", before, after), "ok")
     total = tally.total
     assert (total.calls, total.priced, total.before, total.after) == (4, 1, 7, 3)
     assert (tally.unpriced_then, tally.unpriced_now) == (2, 2)

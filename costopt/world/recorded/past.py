@@ -16,14 +16,16 @@ from costopt.world.ledger.words import Fact
 
 
 class Past(Struct, frozen=True, kw_only=True):
-    """A call as its replay needs it. `request` is what came in; `whole` its prompt in the provider's tokens, before
-    any trim, while `request.tokens` is what a live call would have counted. `texts`: its body holds the prompt.
-    `pieces` are the prompt as a provider's prompt cache sees it, `then` what was sent of it then, after a trim; `size`
-    the bytes of the answer. `read` gives the recorded answer with its texts; None where texts were not kept.
+    """A call as its replay needs it. `request` is what came in, `session` a number for the conversation it belongs
+    to; `whole` its prompt in the provider's tokens, before any trim, while `request.tokens` is what a live call would
+    have counted. `texts`: its body holds the prompt. `pieces` are the prompt as a provider's prompt cache sees it,
+    `then` what was sent of it then, after a trim; `size` the bytes of the answer. `read` gives the recorded answer
+    with its texts; None where texts were not kept.
     """
 
     fact: Fact
     request: Request
+    session: int = 0
     whole: int = 0
     texts: bool = False
     pieces: tuple[Piece, ...] = ()
