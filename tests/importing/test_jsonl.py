@@ -1,9 +1,8 @@
-"""The interchange format: what is read, in which spellings, and what each call is known by."""
+"""The interchange format: what is read, and in which spellings."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from import_material import START, START_NS, answer, answers, bodies, body, fact
 
 from costopt.importing import Imported, Line, Options, Unusable, jsonl
 from costopt.importing.recording import Recorder, record_id
-from costopt.importing.times import moment
 from costopt.world import pricemap
 from costopt.world.tokenizers import counter
 
@@ -182,69 +180,6 @@ def test_an_indented_document_of_calls_is_a_log_too(tmp_path: Path) -> None:
     assert (done.calls, done.unusable) == (2, [])
 
 
-def test_ids_are_what_calls_are_known_by(tmp_path: Path) -> None:
-    twice = [line(id="one"), line(id="one"), line(id="two")]
-    done = imported(tmp_path, twice)
-    assert (done.calls, done.new, done.known) == (3, 2, 1)
-
-
-def test_an_id_names_a_call_only_together_with_what_it_is(tmp_path: Path) -> None:
-    days = [
-        [line(id=f"req-{n}", request=body(f"day {day}, {n}"), timestamp=f"2026-11-0{day}") for n in range(10)]
-        for day in (1, 2)
-    ]
-    done = imported(tmp_path, [*days[0], *days[1]])
-    assert (done.calls, done.new, done.known, done.shared) == (20, 20, 0, 10)
-    assert imported(tmp_path, [*days[1], *days[0]]).known == 20
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"request": body("another question")},
-        {"response": answer("another answer")},
-        {"response": None},
-        {"timestamp": "2026-11-01T09:30:01Z"},
-    ],
-)
-def test_another_request_answer_or_time_is_another_call(other: Any, tmp_path: Path) -> None:
-    done = imported(tmp_path, [line(id="one"), line(id="one", **other)])
-    assert (done.new, done.known, done.shared) == (2, 0, 1)
-
-
-def test_a_call_is_itself_however_its_line_is_written(tmp_path: Path) -> None:
-    assert imported(tmp_path, [line(id="one")]).new == 1
-    backwards = {name: dict(reversed(line()[name].items())) for name in ("request", "response")}
-    times = [START_NS, START_NS // 10**9, START_NS / 10**9 + 0.25, "2026-11-01T10:30:00.000+01:00"]
-    again = [line(id="one", timestamp=time) for time in times]
-    done = imported(tmp_path, [*again, line(id="one", **backwards), line(id="one", tags={"a": "b"})])
-    assert (done.new, done.known, done.shared) == (0, 6, 0)
-
-
-def test_an_answers_id_alone_is_not_enough(tmp_path: Path) -> None:
-    same = answer(id="chatcmpl-local")
-    lines = [line(request=body(f"question {n}"), response=same) for n in range(3)]
-    assert imported(tmp_path, [*lines, lines[0]]).new == 3
-
-
-def test_numbers_of_rows_are_no_ids(tmp_path: Path) -> None:
-    done = imported(
-        tmp_path,
-        [
-            line(id=1),
-            line(id=1, request=body("another file's first row")),
-            line(id="1", timestamp="2026-11-02"),
-        ],
-    )
-    assert done.new == 3
-
-
-def test_lines_of_one_file_that_say_the_same_are_different_calls(tmp_path: Path) -> None:
-    assert imported(tmp_path, [line(), line(), line()]).new == 3
-    assert imported(tmp_path, [line(), line()]).new == 0
-    assert imported(tmp_path, [line(), line(), line(), line()]).new == 1
-
-
 def test_made_up_times_are_tagged_and_in_order(tmp_path: Path) -> None:
     lines = [{"request": body(f"{n}"), "response": answer()} for n in range(3)]
     done = imported(tmp_path, lines, start=START_NS, every=10**9)
@@ -376,33 +311,3 @@ def test_every_line_is_a_call_or_unusable_whatever_it_holds(recorder: Recorder, 
             record = recorder.record(call, record_id("jsonl", call)).record
             assert record.receipt is None or record.receipt.usage.prompt >= 0
             assert len(record.request.id) == 32
-
-
-@given(st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1)))
-def test_one_moment_in_all_its_spellings(when: datetime) -> None:
-    whole = when.replace(microsecond=when.microsecond // 1000 * 1000, tzinfo=UTC)
-    ms = (
-        (whole - datetime(1970, 1, 1, tzinfo=UTC)).days * 86_400_000
-        + (whole - datetime(1970, 1, 1, tzinfo=UTC)).seconds * 1000
-        + whole.microsecond // 1000
-    )
-    spelled: list[Any] = [
-        ms,
-        ms * 1000,
-        ms * 10**6,
-        whole.isoformat(),
-        whole.isoformat().replace("+00:00", "Z"),
-        str(ms),
-    ]
-    spelled.append(f"{ms // 1000}.{ms % 1000:03d}")
-    assert {moment(each) for each in spelled} == {ms * 10**6}
-
-
-@given(
-    st.one_of(
-        st.none(), st.booleans(), st.text(max_size=20), st.floats(), st.integers(), st.lists(st.integers())
-    )
-)
-def test_no_value_is_a_time_by_accident(value: Any) -> None:
-    at = moment(value)
-    assert at is None or 10**17 <= at < 2**63
