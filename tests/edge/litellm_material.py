@@ -63,3 +63,8 @@ def desk(folder: Path, policy: Policy = CACHING) -> Iterator[Desk]:
 
 def said(answer: Any) -> Any:
     return answer.model_dump(exclude_none=True)
+
+
+def told(answer: Any) -> dict[str, str]:
+    found: dict[str, str] = answer._hidden_params["costopt"]
+    return found

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from functools import partial, wraps
 from typing import Any
 
 import pytest
@@ -176,3 +178,84 @@ def test_wrong_use_is_told_at_once() -> None:
     with pytest.raises(ValueError, match="concurrency"):
         map_calls(half, [2], 0)
     assert map_calls(half, []) == []
+
+
+class Client:
+    """Its methods are wrapped as an SDK wraps its own."""
+
+    def __init__(self) -> None:
+        self.paid: list[int] = []
+
+    async def ask(self, number: int) -> int:
+        self.paid.append(number)
+        return half(number)
+
+    async def __call__(self, number: int) -> int:
+        return await self.ask(number)
+
+    @property
+    def wrapped(self) -> Callable[[int], Coroutine[Any, Any, int]]:
+        @wraps(self.ask)
+        def inner(number: int) -> Coroutine[Any, Any, int]:
+            return self.ask(number)
+
+        return inner
+
+
+ASYNC: dict[str, Callable[[Client], Callable[..., Any]]] = {
+    "method": lambda client: client.ask,
+    "partial": lambda client: partial(client.ask),
+    "object": lambda client: client,
+    "wrapped": lambda client: client.wrapped,
+    "lambda": lambda client: lambda number: client.ask(number),
+}
+
+
+@pytest.mark.parametrize("form", ASYNC)
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_map_refuses_an_async_call_before_anything_is_paid_for(form: str, concurrency: int) -> None:
+    client = Client()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(TypeError, match="await amap"):
+            map_calls(ASYNC[form](client), range(30), concurrency)
+    assert client.paid == []
+
+
+def test_map_keeps_what_was_paid_for_beside_an_awaitable() -> None:
+    client = Client()
+    first, second = map_calls(lambda number: half(number) if number else client.ask(number), [2, 0], 1)
+    assert first == 1
+    assert isinstance(second, TypeError)
+
+
+@pytest.mark.parametrize("form", ASYNC)
+async def test_amap_awaits_an_async_call_of_any_form(form: str) -> None:
+    assert await amap_calls(ASYNC[form](Client()), [2, 4]) == [1, 2]
+
+
+async def test_amap_takes_a_plain_result_for_the_result() -> None:
+    found: list[Any] = await amap_calls(half, [2, 3, 4])  # type: ignore[type-var]
+    assert plain(found) == [1, ("failed", 3), 2]
+
+
+async def test_amap_lets_a_synchronous_call_hold_up_the_loop_once_only() -> None:
+    places: list[threading.Thread] = []
+
+    def call(number: int) -> int:
+        places.append(threading.current_thread())
+        with tags(step="2"):
+            assert current()["agent"] == "planner"
+        return half(number)
+
+    with tags(agent="planner"):
+        found: list[Any] = await amap_calls(call, range(0, 20, 2))  # type: ignore[type-var]
+    assert found == list(range(10))
+    assert places.count(threading.main_thread()) == 1
+
+
+async def test_amap_makes_what_needs_the_loop_on_the_loop() -> None:
+    def call(number: int) -> asyncio.Future[list[int]]:
+        return asyncio.gather(ahalf(number), ahalf(number + 2))
+
+    assert await amap_calls(call, [2, 4]) == [[1, 2], [2, 3]]
