@@ -7,7 +7,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial, wraps
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -235,7 +235,8 @@ async def test_amap_awaits_an_async_call_of_any_form(form: str) -> None:
 
 
 async def test_amap_takes_a_plain_result_for_the_result() -> None:
-    found: list[Any] = await amap_calls(half, [2, 3, 4])  # type: ignore[type-var]
+    call: Callable[..., Any] = half
+    found = await amap_calls(call, [2, 3, 4])
     assert plain(found) == [1, ("failed", 3), 2]
 
 
@@ -249,13 +250,13 @@ async def test_amap_lets_a_synchronous_call_hold_up_the_loop_once_only() -> None
         return half(number)
 
     with tags(agent="planner"):
-        found: list[Any] = await amap_calls(call, range(0, 20, 2))  # type: ignore[type-var]
+        found = await amap_calls(cast("Callable[..., Any]", call), range(0, 20, 2))
     assert found == list(range(10))
     assert places.count(threading.main_thread()) == 1
 
 
 async def test_amap_makes_what_needs_the_loop_on_the_loop() -> None:
-    def call(number: int) -> asyncio.Future[list[int]]:
+    def call(number: int) -> asyncio.Future[tuple[int, int]]:
         return asyncio.gather(ahalf(number), ahalf(number + 2))
 
     assert await amap_calls(call, [2, 4]) == [[1, 2], [2, 3]]
