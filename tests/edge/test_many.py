@@ -259,4 +259,5 @@ async def test_amap_makes_what_needs_the_loop_on_the_loop() -> None:
     def call(number: int) -> asyncio.Future[tuple[int, int]]:
         return asyncio.gather(ahalf(number), ahalf(number + 2))
 
-    assert await amap_calls(call, [2, 4]) == [[1, 2], [2, 3]]
+    found: list[Any] = list(await amap_calls(call, [2, 4]))
+    assert found == [[1, 2], [2, 3]]
