@@ -32,11 +32,8 @@ class _Choice(Struct):
     message: _Message | None = None
 
 
-class _Answer(Struct):
-    model: Any = None
-    usage: Any = None
+class _Answer(peek.Answer):
     service_tier: Any = None
-    error: Any = None
     choices: list[_Choice | None] | None = None
 
 

@@ -21,17 +21,10 @@ _HEAD = ("id", "created", "model", "service_tier", "system_fingerprint")
 
 def assemble(events: Sequence[Event]) -> Json:
     """The answer that the chunks add up to; choices that were cut have no finish reason."""
-    answer: Json = {}
-    choices: dict[int, Json] = {}
-    for chunk in chunks.decoded(events):
-        chunks.merge_head(answer, chunk)
-        for part in records(chunk.get("choices")):
-            index = count(part.get("index"))
-            _merge_choice(choices.setdefault(index, {"index": index, "message": {}}), part)
-    if not answer.get("error") or choices:
-        answer["object"] = "chat.completion"
-        answer["choices"] = [_finished(choices[index]) for index in sorted(choices)]
-    return answer
+    answer = chunks.answer_of(events, lambda index: {"index": index, "message": {}}, _merge_choice)
+    if "choices" not in answer:
+        return answer
+    return {**answer, "object": "chat.completion", "choices": list(map(_finished, answer["choices"]))}
 
 
 def _finished(choice: Json) -> Json:

@@ -3,7 +3,7 @@ around the choices."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from costopt.types import Json
 from costopt.wire.base import Event
@@ -42,7 +42,24 @@ def _all_finished(events: Sequence[Event]) -> bool:
     return bool(finished) and all(finished.values())
 
 
-def merge_head(answer: Json, chunk: Json) -> None:
+def answer_of(
+    events: Sequence[Event], begun: Callable[[int], Json], merge: Callable[[Json, Json], None]
+) -> Json:
+    """The answer that the chunks add up to: each choice as `begun` at its index, grown by what `merge` adds of each
+    chunk. An error alone has no choices."""
+    answer: Json = {}
+    choices: dict[int, Json] = {}
+    for chunk in decoded(events):
+        _merge_head(answer, chunk)
+        for part in records(chunk.get("choices")):
+            index = count(part.get("index"))
+            merge(choices.setdefault(index, begun(index)), part)
+    if choices or not answer.get("error"):
+        answer["choices"] = [choices[index] for index in sorted(choices)]
+    return answer
+
+
+def _merge_head(answer: Json, chunk: Json) -> None:
     """Carry over what stands beside the choices. Azure's first and last chunks have empty ids and models, so
     an empty value never replaces a full one."""
     for key, value in chunk.items():

@@ -11,7 +11,7 @@ from msgspec import Struct
 from costopt.types import Finish, Json
 from costopt.wire import chunks, finish, peek, tally, usage_chunks
 from costopt.wire.base import Event, Summary
-from costopt.wire.loose import count, first_count, items, record, records, text
+from costopt.wire.loose import first_count, items, record, records, text
 from costopt.wire.plain import Plain
 from costopt.wire.sse import event
 
@@ -24,11 +24,8 @@ class _Choice(Struct):
     finish_reason: Any = None
 
 
-class _Answer(Struct):
-    model: Any = None
-    usage: Any = None
+class _Answer(peek.Answer):
     service_tier: Any = None
-    error: Any = None
     choices: list[_Choice | None] | None = None
 
 
@@ -59,15 +56,9 @@ class Completions(Plain):
         return chunks.complete(events)
 
     def assemble(self, events: Sequence[Event]) -> Json:
-        answer: Json = {}
-        choices: dict[int, Json] = {}
-        for chunk in chunks.decoded(events):
-            chunks.merge_head(answer, chunk)
-            for part in records(chunk.get("choices")):
-                index = count(part.get("index"))
-                _merge_choice(choices.setdefault(index, {"index": index, "text": ""}), part)
-        if not answer.get("error") or choices:
-            answer["choices"] = [{"finish_reason": None, **choices[index]} for index in sorted(choices)]
+        answer = chunks.answer_of(events, lambda index: {"index": index, "text": ""}, _merge_choice)
+        if "choices" in answer:
+            answer["choices"] = [{"finish_reason": None, **choice} for choice in answer["choices"]]
         return answer
 
     def replay(self, answer: Json, request: Json) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -19,10 +18,7 @@ class _Row(Struct):
     """One vector, whose numbers nobody here needs."""
 
 
-class _Answer(Struct):
-    model: Any = None
-    usage: Any = None
-    error: Any = None
+class _Answer(peek.Answer):
     data: list[_Row | None] | None = None
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from costopt.types import Finish, Json, Need, Turn
@@ -15,11 +14,8 @@ from costopt.wire.base import Event, Summary
 from costopt.wire.loose import count, encode, items, record, records, text
 
 
-class _Answer(Struct):
-    model: Any = None
-    usage: Any = None
+class _Answer(peek.Answer):
     stop_reason: Any = None
-    error: Any = None
     content: Any = None
 
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from costopt.types import Json
 from costopt.wire.loose import decode as decode_any
 
 T = TypeVar("T")
+
+
+class Answer(Struct):
+    """What an answer of any API may have."""
+
+    model: Any = None
+    usage: Any = None
+    error: Any = None
 
 
 def decode(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:

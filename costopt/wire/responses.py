@@ -24,11 +24,8 @@ class _Reason(Struct):
     reason: Any = None
 
 
-class _Answer(Struct):
-    model: Any = None
-    usage: Any = None
+class _Answer(peek.Answer):
     service_tier: Any = None
-    error: Any = None
     status: Any = None
     incomplete_details: _Reason | None = None
     output: list[_Item | None] | None = None
