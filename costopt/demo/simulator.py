@@ -15,7 +15,6 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from types import TracebackType
 from typing import Any, cast
 
 from msgspec import Struct
@@ -140,9 +139,7 @@ class Simulator:
     def __enter__(self) -> Simulator:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     async def _serve(self, request: Incoming) -> Outgoing:
