@@ -190,15 +190,17 @@ def gather(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
 
 
 def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> Flow[Reply]:
-    """One call for every member; if it fails, each member goes alone so that one bad item fails alone."""
+    """One call for every member. If it fails, each member goes alone so that one bad item fails alone; and if it is
+    refused, so that whoever fits a budget or a limit alone is let through."""
     merged: Reply | None = None
     parts: tuple[Reply, ...] | None = None
     try:
         request.note("gather", f"merged {len(head.requests)} calls")
         merged = yield from inner(batch.merge(head.requests))
         parts = batch.split(merged, head.requests)
-    except UpstreamError as failure:
-        request.note("gather", f"the merged call failed ({failure})")
+    except (UpstreamError, Refused) as failure:
+        refused = isinstance(failure, Refused)
+        request.note("gather", f"the merged call {'was refused' if refused else 'failed'} ({failure})")
     finally:
         yield from Scatter(head, parts)
     if parts:

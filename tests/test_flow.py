@@ -13,7 +13,14 @@ from scripted import MODEL, World, answer, request, serve
 from costopt import effects as ask
 from costopt import wire
 from costopt.decide import keys
-from costopt.errors import BudgetExceeded, NoModel, PromptTooLong, UnknownPrice, UpstreamError
+from costopt.errors import (
+    BudgetExceeded,
+    LimitExceeded,
+    NoModel,
+    PromptTooLong,
+    UnknownPrice,
+    UpstreamError,
+)
 from costopt.policy import Batch, Budget, Cache, Cascade, Limit, Model, Policy, Retry, Route, Trim
 from costopt.types import Control, Reply, Request
 
@@ -337,6 +344,51 @@ def test_embeddings_of_several_callers_become_one_call() -> None:
     serve(sent, policy(batch=Batch(max_size=8)), world)
     gather = next(effect for effect in world.trace if isinstance(effect, ask.Gather))
     assert (gather.size, gather.max_size) == (1, 8)
+
+
+class Merging(World):
+    """Merges the call with one more like it, and has an exact limiter."""
+
+    def _do(self, effect: ask.Effect[Any]) -> Any:
+        if isinstance(effect, ask.Gather):
+            return ask.Head(1, (effect.request, effect.request))
+        if isinstance(effect, ask.Admit) and effect.tokens > (effect.quotas[0].tokens or 0):
+            raise LimitExceeded(f"{effect.tokens} tokens can never fit")
+        return super()._do(effect)
+
+
+def embedded(_: Request) -> Reply:
+    rows = [{"object": "embedding", "index": 0, "embedding": [0.5]}]
+    answer = {
+        "object": "list",
+        "model": "text-embedding-3-small",
+        "data": rows,
+        "usage": {"prompt_tokens": 11},
+    }
+    return wire.read_body("embeddings", 200, (), msgspec.json.encode(answer))
+
+
+def merged(rules: Policy, world: World) -> list[int]:
+    """The sizes of the calls that the first of two embeddings of ten words makes when they meet."""
+    serve(request(api="embeddings", model="text-embedding-3-small", input=["word " * 10]), rules, world)
+    scatter = next(effect for effect in world.trace if isinstance(effect, ask.Scatter))
+    assert scatter.parts is None, "the other one goes alone too"
+    return [len(sent.body["input"]) for sent in world.calls]
+
+
+def test_a_merged_call_that_is_too_large_for_a_limit_is_made_one_by_one() -> None:
+    limits = (Limit("openai", tokens=20),)
+    world = Merging(embedded)
+    assert merged(policy(batch=Batch(max_size=8), limits=limits), world) == [1]
+    notes = [note.what for note in world.records[0].request.notes]
+    assert notes[-2:] == ["the merged call was refused (33 tokens can never fit)", "each goes alone"]
+
+
+def test_a_merged_call_that_a_budget_has_no_room_for_is_made_one_by_one() -> None:
+    world = Merging(embedded)
+    world.room = 20 * 20  # nano-dollars; a token of input costs 20
+    assert merged(policy(batch=Batch(max_size=8), budgets=(Budget(10**9, "day"),)), world) == [1]
+    assert world.spent == 11 * 20
 
 
 def test_the_price_is_that_of_the_model_that_answered() -> None:
