@@ -55,13 +55,12 @@ def apply(dialect: Dialect, body: Json, rules: policy.Trim, counter: TokenCounte
 
 
 def _shortened(dialect: Dialect, turn: Turn, cap: int | None, counter: TokenCounter, model: str) -> Turn:
-    if cap is None or turn.role != "tool" or counter.count_text(turn.text, model) <= cap:
+    """`turn` with each of its tool outputs in at most `cap` tokens; the very same where all are."""
+    if cap is None or turn.role != "tool":
         return turn
-    text = shorten(turn.text, cap, lambda part: counter.count_text(part, model))
-    new = dialect.with_output(turn, text)
-    # why: a dialect may be unable to replace an output, or several share a turn and the marks outweigh the
-    # cut
-    return new if len(new.text) < len(turn.text) else turn
+    said = dialect.outputs(turn)
+    short = [shorten(output, cap, lambda part: counter.count_text(part, model)) for output in said]
+    return turn if short == said else dialect.with_outputs(turn, short)
 
 
 def plan(turns: Sequence[Turn], counts: Sequence[int], fixed: int, budget: int, keep: int) -> Cut:

@@ -37,12 +37,16 @@ class Dialect(Protocol):
         ...
 
     def with_turns(self, body: Json, turns: Sequence[Turn]) -> Json:
-        """A copy of `body` holding just these turns (a subset, or turns from `with_output`), all else as it
+        """A copy of `body` holding just these turns (a subset, or turns from `with_outputs`), all else as it
         was."""
         ...
 
-    def with_output(self, turn: Turn, text: str) -> Turn:
-        """A tool turn with its output text replaced."""
+    def outputs(self, turn: Turn) -> list[str]:
+        """What tools said in `turn`: the text of each output that has one, and nothing else that counts as text."""
+        ...
+
+    def with_outputs(self, turn: Turn, texts: Sequence[str]) -> Turn:
+        """`turn` with `texts` in the place of its `outputs`, one for each, and all else as it was."""
         ...
 
     def with_model(self, body: Json, model: str) -> Json: ...

@@ -55,9 +55,15 @@ class Chat:
             return dict(body)
         return {**body, "messages": [turn.raw for turn in turns]}
 
-    def with_output(self, turn: Turn, text: str) -> Turn:
+    def outputs(self, turn: Turn) -> list[str]:
+        said = parts.plain_text(record(turn.raw).get("content")) if turn.role == "tool" else None
+        return [] if said is None else [said]
+
+    def with_outputs(self, turn: Turn, texts: Sequence[str]) -> Turn:
+        if not texts:
+            return turn
         message = record(turn.raw)
-        raw = {**message, "content": parts.with_text(message.get("content"), text)}
+        raw = {**message, "content": parts.with_text(message["content"], texts[0])}
         return replace(turn, raw=raw, text=_text(raw))
 
     def with_model(self, body: Json, model: str) -> Json:

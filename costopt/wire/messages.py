@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from costopt.types import Finish, Json, Need, Turn
-from costopt.wire import finish, messages_stream, outputs, parts, peek, tally
+from costopt.wire import finish, messages_stream, parts, peek, tally
 from costopt.wire.base import Event, Summary
 from costopt.wire.loose import count, encode, items, record, records, text
 
@@ -41,11 +41,19 @@ class Messages:
             edited["messages"] = [turn.raw for turn in turns if not _stands_outside(turn)]
         return {key: edited[key] for key in body if key in edited}
 
-    def with_output(self, turn: Turn, text: str) -> Turn:
-        message = record(turn.raw)
-        blocks = items(message.get("content"))
-        raw = {**message, "content": outputs.replaced(blocks, text, _is_result, "content")}
-        return replace(turn, raw=raw, text=_text(raw.get("content")))
+    def outputs(self, turn: Turn) -> list[str]:
+        blocks = records(record(turn.raw).get("content"))
+        return [said for block in blocks if (said := _output(block)) is not None]
+
+    def with_outputs(self, turn: Turn, texts: Sequence[str]) -> Turn:
+        if not texts:
+            return turn
+        message, fresh = record(turn.raw), iter(texts)
+        blocks = [
+            block if _output(record(block)) is None else _with_output(block, next(fresh))
+            for block in items(message.get("content"))
+        ]
+        return replace(turn, raw={**message, "content": blocks}, text=_text(blocks))
 
     def with_model(self, body: Json, model: str) -> Json:
         return {**body, "model": model}
@@ -120,6 +128,15 @@ def _turn(raw: Any, first: bool) -> Turn:
 
 def _is_result(block: Json) -> bool:
     return block.get("type") == "tool_result"
+
+
+def _output(block: Json) -> str | None:
+    """What a tool said, where this block says so in text."""
+    return parts.plain_text(block.get("content")) if _is_result(block) else None
+
+
+def _with_output(block: Json, new: str) -> Json:
+    return {**block, "content": parts.with_text(block["content"], new)}
 
 
 def _text(content: Any) -> str:

@@ -37,21 +37,27 @@ def _part_texts(part: Json) -> Iterator[str]:
         yield text_of(part["content"])
 
 
-def with_text(content: Any, new: str, kind: str = "text") -> Any:
-    """`content` with all its text replaced: the first text part carries `new`, the others go, what is no text
-    stays. Where there is no text part, one of type `kind` is put in front."""
-    if not isinstance(content, list):
-        return new
-    first = next((part for part in items(content) if _is_text(part)), None)
-    carrier: Any = new if isinstance(first, str) else {"type": kind, **record(first), "text": new}
-    kept = [
-        carrier if part is first else part for part in items(content) if part is first or not _is_text(part)
-    ]
-    return kept if first is not None else [carrier, *kept]
+def plain_text(content: Any) -> str | None:
+    """The text that `with_text` replaces: a string, or the text parts, one line each; None where there is neither.
+    Documents and what else a part may hold are no part of it."""
+    if isinstance(content, str):
+        return content
+    said = [part if isinstance(part, str) else part["text"] for part in items(content) if _is_text(part)]
+    return "\n".join(said) if said else None
+
+
+def with_text(content: Any, new: str) -> Any:
+    """`content`, which has a `plain_text`, with `new` in its place: the first text part carries it, the others go."""
+    if isinstance(content, str) or new == plain_text(content):
+        return new if isinstance(content, str) else content
+    given = items(content)
+    first = next(at for at, part in enumerate(given) if _is_text(part))
+    carrier: Any = new if isinstance(given[first], str) else {**given[first], "text": new}
+    return [*given[:first], carrier, *(part for part in given[first + 1 :] if not _is_text(part))]
 
 
 def _is_text(part: Any) -> bool:
-    return isinstance(part, str) or "text" in record(part)
+    return isinstance(part, str) or isinstance(record(part).get("text"), str)
 
 
 def tokens(content: Any) -> int:

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from costopt.types import Json, Need, Turn
 from costopt.wire.loose import items
 
@@ -30,8 +28,11 @@ class Plain:
         whole = _is_tokens(items(value)) and len(turns) == 1
         return {**body, self.field: turns[0].raw if whole else [turn.raw for turn in turns]}
 
-    def with_output(self, turn: Turn, text: str) -> Turn:
-        return replace(turn, raw=text, text=text, extra_tokens=0)
+    def outputs(self, turn: Turn) -> list[str]:
+        return []
+
+    def with_outputs(self, turn: Turn, texts: Sequence[str]) -> Turn:
+        return turn
 
     def with_model(self, body: Json, model: str) -> Json:
         return {**body, "model": model}

@@ -59,13 +59,16 @@ class Responses:
             edited["input"] = inside[0].raw
         return {key: edited[key] for key in body if key in edited}
 
-    def with_output(self, turn: Turn, text: str) -> Turn:
-        item = record(turn.raw)
-        output = item.get("output")
-        if not isinstance(output, (str, list)):
+    def outputs(self, turn: Turn) -> list[str]:
+        said = parts.plain_text(record(turn.raw).get("output")) if turn.role == "tool" else None
+        return [] if said is None else [said]
+
+    def with_outputs(self, turn: Turn, texts: Sequence[str]) -> Turn:
+        if not texts:
             return turn
-        raw = {**item, "output": parts.with_text(output, text, "input_text")}
-        return replace(turn, raw=raw, text=parts.text_of(raw["output"]))
+        item = record(turn.raw)
+        raw = {**item, "output": parts.with_text(item["output"], texts[0])}
+        return replace(turn, raw=raw, text=response_items.text_of([raw]))
 
     def with_model(self, body: Json, model: str) -> Json:
         return {**body, "model": model}

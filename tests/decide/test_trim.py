@@ -282,3 +282,62 @@ def test_nothing_to_do_gives_the_very_same_body() -> None:
 def test_too_long_to_trim_is_refused() -> None:
     with pytest.raises(PromptTooLong):
         trim.apply(Chat(), _chat(1, "word " * 2000), policy.Trim(budget=500, keep=250), COUNTER, "gpt-4o")
+
+
+ROWS = json.dumps([{"id": n, "name": f"row {n}"} for n in range(12)], indent=4)
+CAP = COUNTER.count_text(json.dumps(json.loads(ROWS), separators=(",", ":")), "gpt-4o")
+
+#: Bodies in which tools said `ROWS`, each beside text that is not the tool's.
+NAMED: list[tuple[Any, dict[str, Any], Any]] = [
+    (
+        Chat(),
+        {"messages": [{"role": "tool", "tool_call_id": "c", "name": "get_user", "content": ROWS}]},
+        lambda body: [body["messages"][0]["content"]],
+    ),
+    (
+        Chat(),
+        {"messages": [{"role": "function", "name": "get_user", "content": ROWS}]},
+        lambda body: [body["messages"][0]["content"]],
+    ),
+    (
+        Messages(),
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "tool_result", "tool_use_id": "a", "content": ROWS},
+                        {
+                            "type": "tool_result",
+                            "tool_use_id": "b",
+                            "content": [{"type": "text", "text": ROWS}],
+                        },
+                        {"type": "text", "text": "And be quick."},
+                    ],
+                }
+            ]
+        },
+        lambda body: [
+            body["messages"][0]["content"][0]["content"],
+            body["messages"][0]["content"][1]["content"][0]["text"],
+        ],
+    ),
+    (
+        Responses(),
+        {"input": [{"type": "custom_tool_call_output", "call_id": "c", "name": "get_user", "output": ROWS}]},
+        lambda body: [body["input"][0]["output"]],
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body", "said"), NAMED, ids=["chat", "function", "messages", "responses"]
+)
+def test_a_tool_output_is_shortened_by_itself_and_stays_json(dialect: Any, body: Any, said: Any) -> None:
+    """A name, another output or a user's words beside it are neither counted with it nor mixed into it."""
+    rules = policy.Trim(budget=10_000, keep=5000, tool_output=CAP)
+    trimmed = trim.apply(dialect, body, rules, COUNTER, "gpt-4o")
+    assert [json.loads(text) for text in said(trimmed.body)] == [json.loads(ROWS)] * len(said(body))
+    assert all(COUNTER.count_text(text, "gpt-4o") <= CAP for text in said(trimmed.body))
+    assert trimmed.shortened == 1
+    assert trim.apply(dialect, trimmed.body, rules, COUNTER, "gpt-4o").body is trimmed.body

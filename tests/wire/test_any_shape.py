@@ -140,8 +140,11 @@ def test_requests(api: Api, body: dict[str, Any]) -> None:
     assert isinstance(dialect.tools_text(body), str)
     for turn in turns:
         assert isinstance(turn.text, str) and turn.extra_tokens >= 0
-        if turn.role == "tool":
-            dialect.with_output(turn, "short")
+        said = dialect.outputs(turn)
+        assert turn.role == "tool" or not said
+        assert dialect.with_outputs(turn, said).raw == turn.raw
+        short = dialect.with_outputs(turn, [f"short {at}" for at in range(len(said))])
+        assert dialect.outputs(short) == [f"short {at}" for at in range(len(said))]
     dialect.with_turns(body, turns[1:])
     assert msgspec.json.encode(body) == before
 

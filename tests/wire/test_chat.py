@@ -71,7 +71,7 @@ def test_dropping_turns_leaves_all_else() -> None:
 
 def test_output_replaced_keeps_the_shape() -> None:
     turns = CHAT.turns(CONVERSATION)
-    plain, parts = CHAT.with_output(turns[3], "short"), CHAT.with_output(turns[4], "short")
+    plain, parts = CHAT.with_outputs(turns[3], ["short"]), CHAT.with_outputs(turns[4], ["short"])
     assert plain.raw == {"role": "tool", "tool_call_id": "c1", "content": "short"}
     assert parts.raw["content"] == [{"type": "text", "text": "short"}]
     assert (plain.text, plain.answers, parts.text) == ("short", ("c1",), "short")

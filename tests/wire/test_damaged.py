@@ -327,8 +327,11 @@ def test_requests(case: tuple[Api, Json]) -> None:
     assert isinstance(dialect.tools_text(body), str) and dialect.needs(body) is not None
     assert dialect.max_output(body) is None or dialect.max_output(body) >= 0  # type: ignore[operator]
     for turn in turns:
-        if turn.role == "tool":
-            dialect.with_output(turn, "short")
+        said = dialect.outputs(turn)
+        assert turn.role == "tool" or not said
+        assert dialect.with_outputs(turn, said).raw == turn.raw
+        short = dialect.with_outputs(turn, [f"short {at}" for at in range(len(said))])
+        assert dialect.outputs(short) == [f"short {at}" for at in range(len(said))]
 
 
 @settings(max_examples=300, deadline=None)

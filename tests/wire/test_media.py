@@ -1,4 +1,4 @@
-"""Weights of what is not text, and room shared between tool outputs."""
+"""Weights of what is not text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.wire import media, outputs
+from costopt.wire import media
 
 
 def png(width: int, height: int) -> bytes:
@@ -55,12 +55,3 @@ def test_nothing_raises(data: str) -> None:
 def test_no_header_raises(data: bytes) -> None:
     for start in (b"\x89PNG", b"GIF8", b"RIFF\0\0\0\0WEBP", b"\xff\xd8\xff"):
         assert media.anthropic_image(base64.b64encode(start + data).decode()) > 0
-
-
-@given(st.lists(st.text(max_size=80), min_size=1, max_size=5), st.integers(0, 300))
-def test_shares_fit_the_room(texts: list[str], room: int) -> None:
-    shared = outputs.shares(texts, room)
-    marks = 7 * len(texts)
-    assert len(shared) == len(texts) and sum(map(len, shared)) <= room + marks
-    if sum(map(len, texts)) <= room:
-        assert shared == texts

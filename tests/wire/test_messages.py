@@ -66,24 +66,38 @@ def results(*contents: Any) -> Json:
 def test_one_output_is_replaced_whole() -> None:
     for content in ("long " * 50, [{"type": "text", "text": "long " * 50}, {"type": "image", "source": {}}]):
         turn = MESSAGES.turns({"messages": [results(content)]})[0]
-        short = MESSAGES.with_output(turn, "short")
+        assert MESSAGES.outputs(turn) == ["long " * 50]
+        short = MESSAGES.with_outputs(turn, ["short"])
         assert (short.text, short.answers, short.role) == ("short", ("t0",), "tool")
         assert len(short.raw["content"][0]["content"]) == (5 if isinstance(content, str) else 2)
 
 
-def test_several_outputs_share_the_room_and_stay_in_place() -> None:
-    turn = MESSAGES.turns({"messages": [results("tiny", "head" + "x" * 1000 + "tail", "y" * 1000)]})[0]
-    short = MESSAGES.with_output(turn, "z" * 300)
-    tiny, first, second = [block["content"] for block in short.raw["content"]]
-    assert tiny == "tiny" and first.startswith("head") and first.endswith("tail") and set(second) > {"y"}
-    assert len(tiny + first + second) <= 300
+def test_several_outputs_stay_in_place() -> None:
+    turn = MESSAGES.turns({"messages": [results("a", [{"type": "image", "source": {}}], "b")]})[0]
+    assert MESSAGES.outputs(turn) == ["a", "b"]
+    short = MESSAGES.with_outputs(turn, ["A", "B"])
+    assert short.raw == results("A", [{"type": "image", "source": {}}], "B")
 
 
-def test_text_beside_an_output_survives() -> None:
+def test_text_beside_an_output_is_no_output() -> None:
     turn = MESSAGES.turns(CONVERSATION)[3]
-    short = MESSAGES.with_output(turn, "8C\nAnd be quick.")
+    assert MESSAGES.outputs(turn) == ["18C"]
+    short = MESSAGES.with_outputs(turn, ["8C"])
     assert short.raw["content"][1] == {"type": "text", "text": "And be quick."}
     assert short.raw["content"][0]["tool_use_id"] == "t1"
+    assert short.text == "8C\nAnd be quick."
+
+
+def test_what_a_search_result_quotes_is_not_replaced() -> None:
+    quoted = {
+        "type": "search_result",
+        "source": "s",
+        "title": "t",
+        "content": [{"type": "text", "text": "q"}],
+    }
+    turn = MESSAGES.turns({"messages": [results([{"type": "text", "text": "a"}, quoted])]})[0]
+    assert MESSAGES.outputs(turn) == ["a"]
+    assert MESSAGES.with_outputs(turn, ["b"]).raw == results([{"type": "text", "text": "b"}, quoted])
 
 
 def test_needs_and_bounds() -> None:

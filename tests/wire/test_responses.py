@@ -80,8 +80,8 @@ def test_outputs_whose_call_the_provider_keeps_are_pinned() -> None:
 def test_output_replaced_keeps_the_shape() -> None:
     parts = {**output(2), "output": [{"type": "input_text", "text": "a"}, {"type": "input_image"}]}
     first, second = RESPONSES.turns({"input": [output(1), parts]})
-    assert RESPONSES.with_output(first, "s").raw == output(1, "s")
-    assert RESPONSES.with_output(second, "s").raw["output"] == [
+    assert RESPONSES.with_outputs(first, ["s"]).raw == output(1, "s")
+    assert RESPONSES.with_outputs(second, ["s"]).raw["output"] == [
         {"type": "input_text", "text": "s"},
         {"type": "input_image"},
     ]
