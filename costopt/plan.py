@@ -68,7 +68,7 @@ class Plan:
 
     def admits(self, request: Request, reply: Reply) -> bool:
         assert self.policy.cache is not None
-        why = admit.storable(reply, self.policy.cache)
+        why = admit.storable(request, reply, self.policy.cache)
         request.note("cache", f"not stored: {why}" if why else "stored")
         return not why
 

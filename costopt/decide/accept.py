@@ -1,24 +1,21 @@
-"""Whether an answer passes the check of a cascade, so that a cheap model's answer may stand."""
+"""Whether an answer is what was asked for: a cheap model's answer may stand, an answer may be kept."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Literal, cast
 
 import msgspec
 
 from costopt.types import Json
+from costopt.wire.loose import record, records
 
 Check = Literal["json", "json_schema", "non_empty", "none"]
 
-#: Where the APIs carry the schema an answer must follow.
-_SCHEMA_PATHS = (
-    ("response_format", "json_schema", "schema"),
-    ("text", "format", "schema"),
-    ("output_config", "format", "schema"),
-    ("output_format", "schema"),
-)
+#: Where the APIs carry the form an answer must have.
+_FORMATS = (("response_format",), ("text", "format"), ("output_config", "format"), ("output_format",))
+_JSON = ("json_object", "json_schema")
 
 
 def accept(text: str, check: Check, body: Json) -> bool:
@@ -38,14 +35,45 @@ def accept(text: str, check: Check, body: Json) -> bool:
     return check == "json" or schema is None or _follows(value, schema)
 
 
+def asks_json(body: Json) -> bool:
+    """Whether a request asks its answer to be JSON, with a schema or without."""
+    return any(form.get("type") in _JSON for form in _forms(body))
+
+
 def asked_schema(body: Json) -> Json | None:
     """The JSON schema a request asks its answer to follow, or None."""
-    for path in _SCHEMA_PATHS:
+    for form in _forms(body):
+        for holder in (record(form.get("json_schema")), form):
+            if isinstance(holder.get("schema"), dict):
+                return cast("Json", holder["schema"])
+    return None
+
+
+def _forms(body: Json) -> Iterator[Json]:
+    for path in _FORMATS:
         found: object = body
         for key in path:
-            found = cast("Mapping[str, object]", found).get(key) if isinstance(found, Mapping) else None
+            found = record(found).get(key)
         if isinstance(found, dict):
-            return cast("Json", found)
+            yield cast("Json", found)
+
+
+def fits(name: str, arguments: str, body: Json) -> bool:
+    """Whether `arguments` are a JSON object, as the function `name` of the request's tools wants it."""
+    try:
+        given = msgspec.json.decode(arguments, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return False
+    schema = _parameters(name, body)
+    return schema is None or _follows(given, schema)
+
+
+def _parameters(name: str, body: Json) -> Json | None:
+    """The schema of a function's arguments, in the words of any API; None where there is none."""
+    for tool in (*records(body.get("tools")), *records(body.get("functions"))):
+        function = record(tool.get("function")) or tool
+        if function.get("name") == name:
+            return record(function.get("parameters")) or record(function.get("input_schema")) or None
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from costopt import wire
+from costopt.decide.accept import Check, accept, asked_schema, asks_json, fits
 from costopt.policy import Cache
 from costopt.types import Reply, Request
 
@@ -41,15 +43,44 @@ def _kind(tool: Any) -> str:
     return str(cast("dict[str, Any]", tool).get("type", "")) if isinstance(tool, dict) else ""
 
 
-def storable(reply: Reply, rules: Cache) -> str:
-    """Why `reply` may not be kept, or "" if it may. Only complete answers are kept; tool calls by opt-in."""
+def storable(request: Request, reply: Reply, rules: Cache) -> str:
+    """Why the answer to `request` may not be kept, or "" if it may. Only complete answers are kept, tool calls by
+    opt-in, and nothing that the caller cannot read: who asks again because of that must get another answer."""
     if reply.status != 200:
         return f"status {reply.status}"
     if reply.finish == "tool":
-        return "" if rules.tool_calls else "it calls tools"
+        return _unfit_calls(request, reply) if rules.tool_calls else "it calls tools"
     if reply.finish == "empty":
         return "it is empty"
-    return "" if reply.finish == "stop" else f"it ended with {reply.finish}"
+    return _unfit_text(request, reply) if reply.finish == "stop" else f"it ended with {reply.finish}"
+
+
+def checks(request: Request, finish: str, rules: Cache) -> bool:
+    """Whether `storable` reads the text of an answer to `request` that ended with `finish`."""
+    return (finish == "stop" and asks_json(request.body)) or (finish == "tool" and rules.tool_calls)
+
+
+def _unfit_text(request: Request, reply: Reply) -> str:
+    if not asks_json(request.body) or _withheld(reply):
+        return ""
+    check: Check = "json" if asked_schema(request.body) is None else "json_schema"
+    texts = wire.texts(request.api, reply)
+    if texts and all(accept(text, check, request.body) for text in texts):
+        return ""
+    return "it is not the JSON that was asked for"
+
+
+def _unfit_calls(request: Request, reply: Reply) -> str:
+    if _withheld(reply):
+        return ""
+    called = wire.calls(request.api, reply)
+    wrong = [name for name, arguments in called if not fits(name, arguments, request.body)]
+    return "it calls a tool with arguments that do not fit" if wrong else ""
+
+
+def _withheld(reply: Reply) -> bool:
+    """A recorded answer whose text was not kept: nobody can tell."""
+    return not reply.body and not reply.events
 
 
 def lasting(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:

@@ -11,11 +11,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from costopt.decide import admit
 from costopt.decide.keys import IGNORED
 from costopt.decide.promptcache import Cut, Piece, pieces_from_parts, pieces_of
 from costopt.errors import LedgerError, PromptTooLong
 from costopt.plan import Plan
-from costopt.policy import Policy
+from costopt.policy import Cache, Policy
 from costopt.replaying.sessions import session
 from costopt.types import Api, Control, Json, Reply, Request
 from costopt.world.ledger.parts import Outline, decode
@@ -39,13 +40,19 @@ LEAST_CACHED = 512
 
 class Needs(Struct, frozen=True):
     """What a policy must see of a call. `text`: the prompt itself; `count`: its length as the live call counted it;
-    `answer`: the answer's text. `shared`: its cache does not tell tenants apart. `inputs`: what is to be embedded."""
+    `answer`: the answer's text, always; `cache`: where these rules ask for it before they keep one. `shared`: its cache
+    does not tell tenants apart. `inputs`: what is to be embedded."""
 
     text: bool
     count: bool
     answer: bool
+    cache: Cache | None
     shared: bool
     inputs: bool
+
+    def reads(self, request: Request, finish: str) -> bool:
+        """Whether the policy reads the answer to `request`, which ended with `finish`."""
+        return self.answer or (self.cache is not None and admit.checks(request, finish, self.cache))
 
     @classmethod
     def of(cls, policy: Policy) -> Needs:
@@ -54,7 +61,9 @@ class Needs(Struct, frozen=True):
         )
         checks = policy.route is not None and policy.route.cascade.check != "none"
         shared = policy.cache is not None and policy.cache.scope == "shared"
-        return cls(text, bool(policy.budgets or text), checks, shared, policy.batch.max_size > 1)
+        return cls(
+            text, bool(policy.budgets or text), checks, policy.cache, shared, policy.batch.max_size > 1
+        )
 
 
 class Source:
@@ -90,7 +99,7 @@ class Source:
             pieces=pieces,
             then=(pieces and fact.trimmed and self._sent(fact, request)) or pieces,
             size=sum(self.reader.sizes([key for key in (fact.reply_body, fact.reply_events) if key])),
-            read=partial(self._answer, fact) if self.needs.answer else None,
+            read=partial(self._answer, fact) if self.needs.reads(request, fact.finish) else None,
         )
 
     def _request(self, fact: Fact, body: Json) -> Request:

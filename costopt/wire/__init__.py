@@ -5,10 +5,12 @@ from costopt.wire.reply import (
     answer,
     answer_body,
     answer_stream,
+    calls,
     dialect,
     output_text,
     read_body,
     read_events,
+    texts,
     written_text,
 )
 from costopt.wire.urls import recognise
@@ -17,10 +19,12 @@ __all__ = [
     "answer",
     "answer_body",
     "answer_stream",
+    "calls",
     "dialect",
     "output_text",
     "read_body",
     "read_events",
     "recognise",
+    "texts",
     "written_text",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costopt.types import Api, Json, Reply, Usage
-from costopt.wire import sse, tally, usage_chunks
+from costopt.wire import answers, sse, tally, usage_chunks
 from costopt.wire.base import Dialect, Event, Summary
 from costopt.wire.chat import Chat
 from costopt.wire.completions import Completions
@@ -143,3 +143,13 @@ def output_text(api: Api, reply: Reply) -> str:
 def written_text(api: Api, reply: Reply) -> str:
     """The same with reasoning and tool names: what to count where the provider sent no usage."""
     return mend(_DIALECTS[api].written_text(answer(api, reply)))
+
+
+def texts(api: Api, reply: Reply) -> list[str]:
+    """Each text of the answer that its reader takes alone (`costopt.wire.answers`)."""
+    return answers.texts(api, answer(api, reply))
+
+
+def calls(api: Api, reply: Reply) -> list[tuple[str, str]]:
+    """Name and arguments, JSON text as sent, of every function the answer calls."""
+    return answers.calls(api, answer(api, reply))

@@ -277,6 +277,30 @@ def test_parse_with_a_schema(optimizer: costopt.Optimizer) -> None:
     assert len(provider.seen) == 1
 
 
+def test_an_answer_that_left_the_schema_is_asked_for_again(optimizer: costopt.Optimizer) -> None:
+    from pydantic import BaseModel, ValidationError
+
+    class City(BaseModel):
+        name: str
+
+    said = iter(['{"nom": "Paris"}', '{"name": "Paris"}'])
+
+    def answer(_: Any) -> Any:
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": next(said)},
+            "finish_reason": "stop",
+        }
+        return LIBRARY.Response(200, json={**ANSWER, "choices": [choice]})
+
+    client = optimizer.wrap(Provider(answer).client())
+    parse = getattr(client.chat.completions, "parse", None) or client.beta.chat.completions.parse
+    with pytest.raises(ValidationError):
+        parse(**ASK, response_format=City)
+    for _ in range(2):
+        assert parse(**ASK, response_format=City).choices[0].message.parsed == City(name="Paris")
+
+
 def test_async_calls_streams_and_many_event_loops(optimizer: costopt.Optimizer) -> None:
     provider = Provider()
 

@@ -68,8 +68,9 @@ class RecordedCache:
         return entry
 
     def put(self, key: str, entry: Entry, size: int) -> None:
-        """Keep `entry`, whose answer has `size` bytes, in both tiers."""
-        kept = _Kept(_encode(entry), entry.expires, size + len(key) + OVERHEAD)
+        """Keep `entry`, whose answer has `size` bytes, in both tiers. What it says is read no more."""
+        bare = replace(entry, reply=replace(entry.reply, body=b"", events=b""))
+        kept = _Kept(_encode(bare), entry.expires, size + len(key) + OVERHEAD)
         self._memory.put(key, kept)
         if self._disk.room:
             self._disk.put(key, kept)
