@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from concurrent import futures
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 from weakref import finalize
@@ -25,6 +27,7 @@ from costopt.errors import Interrupted, UpstreamError
 from costopt.types import Reply, Request
 
 T = TypeVar("T")
+_log = logging.getLogger("costopt")
 #: Answers that are not there yet.
 _LATER = (Work, Future)
 
@@ -72,6 +75,7 @@ class Live:
         self.ride = ride
         self.perform = perform
         self.ended = False
+        self._process = os.getpid()
         self._parts: list[bytes] = []
         self._first_ns = 0
 
@@ -81,31 +85,36 @@ class Live:
         self._parts.append(chunk)
         return chunk
 
-    def finish(self, failure: Exception | None = None) -> None:
-        """Tell the flow how the stream ended, unless it has heard; the caller drives what the flow asks next."""
+    def finish(self, failure: Exception | None = None) -> bool:
+        """Tell the flow how the stream ended; the caller drives what it asks next. False if it has heard already."""
         if self.ended:
-            return
+            return False
         self.ended = True
         reply, complete = self._read()
         heard = failure is None and complete
         self.ride.tell(reply if heard else UpstreamError(None, failure, partial=reply))
+        return True
 
-    def leave(self) -> None:
-        """The caller stopped reading: a complete answer is finished, any other one interrupted."""
-        if self.ended:
+    def leave(self, executor: Executor | None = None) -> None:
+        """The caller stopped reading: a complete answer is finished, any other one interrupted. What blocks is done
+        on `executor`, if given one."""
+        if self.ended or self._process != os.getpid():
             return
         self.ended = True
         reply, complete = self._read()
-        _close_out(self.ride, self.perform, reply if complete else Interrupted(reply))
+        _close_out(self.ride, self.perform, reply if complete else Interrupted(reply), executor)
+
+    def forget(self) -> None:
+        """In a forked child: the flow ends here and asks the world for nothing; its parent tells how it went."""
+        self.ended = True
+        while not self.ride.done:
+            with suppress(Exception):
+                self.ride.tell(Interrupted(None))
 
     def follow(self, reader: object) -> None:
         """Leave when `reader` is forgotten, or the program ends. A `__del__` may come too late: the collector can
-        end the flow first. A forked child forgets what is its parent's to tell."""
-        finalize(reader, self._forgotten, os.getpid())
-
-    def _forgotten(self, process: int) -> None:
-        if process == os.getpid():
-            self.leave()
+        end the flow first."""
+        finalize(reader, self.leave)
 
     def _read(self) -> tuple[Reply, bool]:
         return self.opened.read(b"".join(self._parts), self._first_ns)
@@ -149,7 +158,7 @@ async def aresume(ride: Ride[T], perform: Perform, executor: Executor) -> T | Li
         except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
             answer = failure
         except BaseException:
-            depart(ride, perform, pending)
+            depart(ride, perform, pending, executor)
             raise
         if type(answer) is Opened:
             return Live(ride, perform, answer)  # type: ignore[arg-type]
@@ -265,19 +274,35 @@ def _wait(answer: Any) -> Any:
         raise
 
 
+def _waited(answer: Any) -> Any:
+    try:
+        return _wait(answer)
+    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
+        return failure
+
+
 async def _awaited(answer: Any) -> Any:
     if isinstance(answer, Future):
-        return await asyncio.wrap_future(cast("Future[Any]", answer))
+        return await _arrived(cast("Future[Any]", answer))
     return await answer if inspect.isawaitable(answer) else answer
 
 
-def depart(ride: Ride[Any], perform: Perform, pending: Any = None) -> None:
-    """The caller left during an effect. What `pending` came to all the same is handed over; an effect that does not
-    wait (a settlement, a record) is still performed; then the flow is interrupted."""
+async def _arrived(answer: Future[Any]) -> Any:
+    if _on_a_loop():
+        return await asyncio.wrap_future(answer)
+    from anyio import to_thread  # trio, which the SDKs run on by way of it; asyncio's own way is quicker
+
+    return await to_thread.run_sync(answer.result, abandon_on_cancel=True)
+
+
+def depart(ride: Ride[Any], perform: Perform, pending: Any = None, executor: Executor | None = None) -> None:
+    """The caller left during an effect. What `pending` comes to all the same is handed over, when it does; an effect
+    that does not wait (a settlement, a record) is still performed; then the flow is interrupted. What blocks is done
+    on `executor`: who leaves an event loop must not hold it up."""
     if isinstance(pending, Future) and not pending.cancel():
-        _close_out(ride, perform, _outcome(cast("Future[Any]", pending)))
+        pending.add_done_callback(lambda done: _close_out(ride, perform, _outcome(done), executor))
     else:
-        _close_out(ride, perform, _last_answer(ride.effect, perform))
+        _close_out(ride, perform, _last_answer(ride.effect, perform), executor)
 
 
 def _outcome(done: Future[Any]) -> Any:
@@ -285,21 +310,27 @@ def _outcome(done: Future[Any]) -> Any:
     return error if isinstance(error, Exception) else done.result()
 
 
-def _close_out(ride: Ride[Any], perform: Perform, answer: Any) -> None:
+def _close_out(ride: Ride[Any], perform: Perform, answer: Any, executor: Executor | None = None) -> None:
     """Take the last steps of a flow whose caller has left; effects that wait are answered by leaving again."""
     try:
-        ride.tell(answer)
         while not ride.done:
-            ride.tell(_last_answer(ride.effect, perform))
+            if executor is not None and type(answer) is Work:
+                executor.submit(_close_out, ride, perform, cast("Work[Any]", answer))
+                return
+            ride.tell(_waited(answer))
+            if not ride.done:
+                answer = _last_answer(ride.effect, perform)
     except (Interrupted, UpstreamError):
         return
+    except Exception as error:  # noqa: BLE001 - why: the caller is leaving with what made him leave
+        _log.warning("costopt: a call could not be closed: %s", type(error).__name__)
 
 
 def _last_answer(effect: Effect[Any], perform: Perform) -> Any:
     if effect.waits:
         return Interrupted(None)
     try:
-        return _wait(perform(effect))
+        return perform(effect)
     except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
         return failure
 
@@ -315,13 +346,9 @@ def stream(live: Live) -> Generator[bytes]:
     except BaseException:
         live.leave()
         raise
-    _end(live, failure, lambda: resume(live.ride, live.perform))
-
-
-def _end(live: Live, failure: Exception | None, drive: Callable[[], Any]) -> None:
     try:
-        live.finish(failure)
-        drive()
+        if live.finish(failure):
+            resume(live.ride, live.perform)
     except UpstreamError:
         if failure is not None:
             raise failure from None
@@ -336,11 +363,11 @@ async def astream(live: Live, executor: Executor) -> AsyncGenerator[bytes]:
     except Exception as error:  # noqa: BLE001 - why: the flow decides what a failure means
         failure = error
     except BaseException:
-        live.leave()
+        live.leave(executor)
         raise
     try:
-        live.finish(failure)
-        await aresume(live.ride, live.perform, executor)
+        if live.finish(failure):
+            await aresume(live.ride, live.perform, executor)
     except UpstreamError:
         if failure is not None:
             raise failure from None

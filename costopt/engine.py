@@ -47,12 +47,13 @@ class Engine:
         self._watcher = Watcher(self.policy.source, known=self._prices.knows) if watched else None
         self._closed = False
         self._calls = count()
+        self._streams: WeakSet[Live] = WeakSet()
         self._mark_process()
         after_fork(self._mark_process)
-        self._streams: WeakSet[Live] = WeakSet()
 
     def flow(self, request: Request) -> Flow[Reply]:
-        """The pipeline for one request, ready to be driven."""
+        """The pipeline for one request, ready to be driven. Raises StoreFailed."""
+        self.world.check()
         if self._watcher is not None:
             self._reload(self._watcher)
         return self._handler(request)
@@ -89,7 +90,11 @@ class Engine:
             self.world.close()
 
     def _mark_process(self) -> None:
+        """In a forked child: ids of its own, and its parent's streams are its parent's to settle."""
         self._process = os.urandom(4).hex()
+        for live in list(self._streams):
+            live.forget()
+        self._streams.clear()
 
     def _compose(self, policy: Policy) -> Handler:
         book = load_prices(policy.prices) if policy.prices else self._prices

@@ -11,6 +11,7 @@
         ├── BudgetExceeded     a budget has no room for it
         ├── UnknownPrice       a budget applies and the model has no known price
         ├── BudgetUnavailable  a budget applies and the file that keeps it cannot be used
+        ├── StoreFailed        the policy is strict, and the ledger or the disk cache cannot be used
         ├── InvalidControl     an `x-costopt-*` header that means nothing
         ├── LimitExceeded      it could never fit, or would wait longer than allowed
         ├── PromptTooLong      it does not fit the token budget even after trimming
@@ -101,6 +102,10 @@ class BudgetUnavailable(Refused):
     """A budget applies and the file that keeps it cannot be used, so nobody can say what is left."""
 
 
+class StoreFailed(Refused):
+    """The policy is strict and something could not be written or read: no further call is paid for unrecorded."""
+
+
 class InvalidControl(Refused):
     """An `x-costopt-*` request header with a value that means nothing."""
 
@@ -138,7 +143,8 @@ class Unanswered(Exception):
 
 class UpstreamError(Unanswered):
     """A provider call failed. `reply` holds the provider's error answer where there was one, `cause` the
-    client library's exception where there was none. `emitted` says whether the caller already saw a part."""
+    client library's exception where there was none. `emitted` says whether the caller already saw a part, `sent`
+    whether the request may have reached the provider, who may then bill it."""
 
     def __init__(
         self,
@@ -147,16 +153,18 @@ class UpstreamError(Unanswered):
         *,
         retry_after_s: float | None = None,
         partial: Reply | None = None,
+        sent: bool = True,
     ) -> None:
         super().__init__(f"HTTP {reply.status}" if reply else f"{type(cause).__name__}")
         self.reply = reply
         self.cause = cause
         self.retry_after_s = retry_after_s
         self.partial = partial
+        self.sent = sent
 
     @property
     def emitted(self) -> bool:
-        return self.partial is not None
+        return self.partial is not None and bool(self.partial.events or self.partial.body)
 
 
 class Interrupted(Unanswered):

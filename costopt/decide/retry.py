@@ -5,8 +5,22 @@ from __future__ import annotations
 from costopt.errors import UpstreamError
 from costopt.policy import Retry
 
+#: What HTTP libraries raise before any of a request has left (httpx, httpx2, httpcore, aiohttp), by name.
+NEVER_SENT = frozenset(
+    "ConnectError ConnectTimeout PoolTimeout ProxyError UnsupportedProtocol LocalProtocolError InvalidURL "
+    "ClientConnectorError ConnectionRefusedError gaierror".split()
+)
 #: 408 timeout, 409 lock, 429 rate limit, 5xx server; what the OpenAI and Anthropic SDKs retry too.
 RETRYABLE = frozenset({408, 409, 429})
+
+
+def was_sent(error: BaseException | None) -> bool:
+    """Whether a request that failed so may have reached the provider, who may then bill it. When in doubt, it may."""
+    while error is not None:
+        if not NEVER_SENT.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+            return False
+        error = error.__cause__
+    return True
 
 
 def worth_it(failure: UpstreamError) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -13,6 +14,7 @@ import msgspec
 from costopt import wire
 from costopt.drive import Live, Opened
 from costopt.edge.intake import MAX_BODY, OURS, Address, Header, Known, request_of, retry_after_s
+from costopt.edge.refusal import as_last_word
 from costopt.errors import UpstreamError
 from costopt.money import usd
 from costopt.types import Control, Reply, Request
@@ -20,6 +22,7 @@ from costopt.types import Control, Reply, Request
 if TYPE_CHECKING:
     from costopt.engine import Engine
 
+_log = logging.getLogger("costopt")
 #: Headers that described the bytes as they travelled, not the answer.
 _TRAVEL = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
 
@@ -37,6 +40,7 @@ def read(engine: Engine, library: Any, known: Known, address: Address, sent: Any
     """The model call in `sent` (its body loaded), or None for what passes through untouched."""
     content = sent.content
     if len(content) > MAX_BODY:
+        _log.warning("costopt: a request of %d MB passes by unread and unrecorded", len(content) >> 20)
         return None
     head = known.letterhead(sent.headers.raw)
     call, at = engine.new_id(), engine.world.clock.now()
@@ -108,8 +112,17 @@ class Exchange:
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
         if self.streams:
-            return wire.read_events(request.api, response.status_code, headers, content)[0]
+            return self._whole(
+                request, *wire.read_events(request.api, response.status_code, headers, content)
+            )
         return wire.read_body(request.api, response.status_code, headers, content)
+
+    def _whole(self, request: Request, reply: Reply, complete: bool) -> Reply:
+        """A streamed answer; who asked for a plain one must not take a part of it for all."""
+        if complete or request.stream or reply.finish == "error":
+            return reply
+        cut = self.library.RemoteProtocolError("the answer was cut off", request=self.sent)
+        raise UpstreamError(None, cut, partial=reply)
 
     def answer(self, reply: Reply) -> Any:
         """`reply` in the form the caller asked for: the provider's own response where that is what it is."""
@@ -145,11 +158,12 @@ class Exchange:
     def failed(self, failure: UpstreamError) -> Any:
         """The provider's own error answer. Raises the HTTP library's own exception where there was none.
 
-        Where the policy tries again itself, the SDK is told (in the header both SDKs read) that this was the last
-        attempt: two layers of retries would multiply."""
+        Where the policy tries again itself, the SDK is told (in the header both SDKs read, or by an error of its own)
+        that this was the last attempt: two layers of retries would multiply."""
         reply = failure.reply
         if reply is None:
-            raise failure.cause or failure
+            cause = failure.cause or failure
+            raise as_last_word(cause, self.request.api, self.sent) if self._retries else cause
         headers = _raw(reply.headers)
         if self._retries:
             headers = [header for header in headers if header[0] != b"x-should-retry"]

@@ -12,6 +12,7 @@ from functools import cache, partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from costopt.decide.retry import was_sent
 from costopt.drive import Live, Opened, arun, astream, run, stream
 from costopt.edge import exchange
 from costopt.edge.exchange import Exchange
@@ -94,7 +95,7 @@ class SyncEdge(Edge):
             result = run(self.engine.flow(at.request), self._perform(at, send))
         except UpstreamError as failure:
             return at.failed(failure)
-        except Refused as refusal:
+        except (Refused, Closed) as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
             return at.live(result, _bodies(self.library)[0](stream(result), result, at))
@@ -107,7 +108,7 @@ class SyncEdge(Edge):
                 return at.opened(request, at.response.iter_bytes() if at.packed else at.response.iter_raw())
             content = at.response.read()
         except Exception as error:
-            raise UpstreamError(None, error) from error
+            raise UpstreamError(None, error, sent=was_sent(error)) from error
         return at.reply(request, content)
 
     def close(self) -> None:
@@ -137,7 +138,7 @@ class AsyncEdge(Edge):
             result = await arun(self.engine.flow(at.request), self._perform(at, send), executor)
         except UpstreamError as failure:
             return at.failed(failure)
-        except Refused as refusal:
+        except (Refused, Closed) as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
             return at.live(result, _bodies(self.library)[1](astream(result, executor), result, at))
@@ -150,7 +151,7 @@ class AsyncEdge(Edge):
                 return at.opened(request, at.response.aiter_bytes() if at.packed else at.response.aiter_raw())
             content = await at.response.aread()
         except Exception as error:
-            raise UpstreamError(None, error) from error
+            raise UpstreamError(None, error, sent=was_sent(error)) from error
         return at.reply(request, content)
 
     async def aclose(self) -> None:
@@ -188,7 +189,7 @@ class AsyncBody(Body[AsyncGenerator[bytes]]):
 
     async def aclose(self) -> None:
         await self._chunks.aclose()
-        self._live.leave()
+        self._live.leave(self._at.engine.world.executor)
         await self._at.response.aclose()
         self._at.closed()
 

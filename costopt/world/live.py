@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import random
+import sqlite3
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -19,9 +20,9 @@ from msgspec.structs import replace
 
 from costopt import effects as ask
 from costopt.effects import Effect, Perform, Work
-from costopt.errors import BudgetUnavailable, Closed, LedgerError
+from costopt.errors import Closed, LedgerError, StoreFailed
 from costopt.policy import Policy
-from costopt.types import Entry, Reply, Request
+from costopt.types import Entry, Record, Reply, Request
 from costopt.world.clock import Clock
 from costopt.world.disk import DiskCache
 from costopt.world.files import StoreUnavailable
@@ -31,10 +32,12 @@ from costopt.world.ledger import Ledger
 from costopt.world.limiter import Limiter
 from costopt.world.memory import MemoryCache
 from costopt.world.stored import pack
+from costopt.world.till import Till
 from costopt.world.upstream import complete
 from costopt.world.waiting import give, on_event_loop
 from costopt.world.wallet import Wallet
-from costopt.world.writer import Sink, Writer
+from costopt.world.workers import Workers
+from costopt.world.writer import Partial, Writer
 
 _log = logging.getLogger("costopt")
 #: How long a disk cache in trouble is left alone, so that no call waits for it again and again.
@@ -50,6 +53,7 @@ class World:
         self.clock = clock or Clock()
         self.writer = Writer()
         self.flight = Flight()
+        self.executor = Workers()
         self._warned: set[str] = set()
         self._disk_rests_until = 0
         self._do: dict[type[Effect[Any]], Callable[[Any], Any]] = {
@@ -65,8 +69,10 @@ class World:
             ask.Admit: lambda e: self.limiter.admit(e.quotas, e.tokens),
             ask.Correct: lambda e: self.limiter.correct(e.ticket, e.tokens),
             ask.Cool: lambda e: self.limiter.cool(e.groups, e.seconds),
-            ask.Reserve: self._reserve,
-            ask.Settle: lambda e: Work(partial(self.wallet.settle, e.hold, e.nano)),
+            ask.Reserve: lambda e: Work(
+                partial(self.till.reserve, e.call, e.claims, e.nano, self.clock.now())
+            ),
+            ask.Settle: lambda e: Work(partial(self.till.settle, e.hold, e.nano)),
             ask.Write: self._write,
         }
 
@@ -90,11 +96,6 @@ class World:
             self.ledger.open()
 
     @cached_property
-    def executor(self) -> ThreadPoolExecutor:
-        """Where event loops run what blocks; no thread before the first use."""
-        return ThreadPoolExecutor(8, thread_name_prefix="costopt")
-
-    @cached_property
     def memory(self) -> MemoryCache:
         assert self.policy.cache is not None
         return MemoryCache(self.policy.cache.memory)
@@ -115,11 +116,11 @@ class World:
         return Gatherer(self.clock)
 
     @cached_property
-    def wallet(self) -> Wallet:
+    def till(self) -> Till:
         if self.folder is None:
-            return Wallet()
+            return Till(Wallet())
         _make_private(self.folder)
-        return Wallet(self.folder / "budgets.sqlite3")
+        return Till(Wallet(self.folder / "budgets.sqlite3"))
 
     @cached_property
     def ledger(self) -> Ledger | None:
@@ -127,15 +128,15 @@ class World:
         return Ledger(self.folder, rules.content) if rules and self.folder else None
 
     def close(self) -> None:
-        """Write what waits, then leave no thread and no file descriptor behind."""
+        """Write what waits, then leave no thread and no file descriptor behind. A call still under way elsewhere comes
+        through; its money and its record are booked then, each in a file opened for it."""
+        self.executor.shutdown()
         self.writer.close()
         self.flight.close()
-        for name in ("gatherer", "limiter", "disk", "wallet", "ledger", "memory"):
+        for name in ("gatherer", "limiter", "disk", "till", "ledger", "memory"):
             part: Any = self.__dict__.get(name)
             if part is not None:
                 part.close()
-        if "executor" in self.__dict__:
-            self.executor.shutdown()
         self.clock.close()
 
     def _join(self, effect: ask.Join) -> ask.Lead | Entry | Future[Entry | None]:
@@ -170,6 +171,10 @@ class World:
         try:
             stored = disk.get(key, now)
         except StoreUnavailable as trouble:
+            if self.policy.strict:
+                raise StoreFailed(
+                    f"the policy is strict and the disk cache cannot be read: {trouble}"
+                ) from trouble
             self._disk_rests_until = now + DISK_REST_NS
             self._off("disk cache", trouble)
             return None
@@ -182,34 +187,35 @@ class World:
         stored = pack(effect.entry)
         self.memory.put(effect.key, stored)
         if stored is not None and self.disk is not None:
-            self._hand_over(self.disk.put_many, (effect.key, stored))
+            with suppress(Closed):  # the call outlived its Optimizer
+                self.writer.put(self.disk.put_many, (effect.key, stored))
+
+    def check(self) -> None:
+        """Before a call is paid for: whether a strict policy still lets one be made. Raises StoreFailed."""
+        if self.policy.strict and self.writer.lost:
+            raise StoreFailed(
+                f"the policy is strict and not everything could be written ({dict(self.writer.lost)}): mend the "
+                "ledger's folder and make a new Optimizer, or take `strict` out of the policy"
+            )
 
     def _write(self, effect: ask.Write) -> None:
-        if self.policy.strict and self.writer.lost:
-            raise LedgerError(f"not everything could be written: {dict(self.writer.lost)}")
-        if self.ledger is not None:
-            self._hand_over(self.ledger.write, effect.record)
-
-    def _hand_over(self, sink: Sink, item: Any) -> None:
-        """A stream may be read on after `close`; it comes through, but can no longer be written down."""
+        ledger = self.ledger
+        if ledger is None:
+            return
         try:
-            self.writer.put(sink, item)
-        except Closed as closed:
-            self._off("the ledger of a call that outlived its Optimizer", closed)
+            self.writer.put(ledger.write, effect.record)
+        except Closed:  # the call outlived its Optimizer
+            self._write_late(ledger, effect.record)
 
-    def _reserve(self, effect: ask.Reserve) -> Work[ask.Hold]:
-        return Work(partial(self._set_aside, effect, self.clock.now()))
-
-    def _set_aside(self, effect: ask.Reserve, now: int) -> ask.Hold:
+    def _write_late(self, ledger: Ledger, record: Record) -> None:
         try:
-            return self.wallet.reserve(effect.call, effect.claims, effect.nano, now)
-        except StoreUnavailable as trouble:
-            mend = "mend or remove that file, or take budgets out of the policy"
-            raise BudgetUnavailable(f"{trouble}: {mend}") from trouble
+            ledger.write([record])
+        except (LedgerError, sqlite3.Error, Partial) as trouble:
+            self._off("the ledger of a call that outlived its Optimizer", trouble)
+        finally:
+            ledger.close()
 
-    def _off(self, what: str, trouble: StoreUnavailable | Closed) -> None:
-        if self.policy.strict:
-            raise trouble
+    def _off(self, what: str, trouble: Exception) -> None:
         if what not in self._warned:
             self._warned.add(what)
             _log.warning("costopt: %s is off for now: %s", what, trouble)

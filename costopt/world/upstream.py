@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from costopt import wire
+from costopt.decide.retry import was_sent
 from costopt.errors import NoModel, UpstreamError
 from costopt.types import Json, Reply, Request
 
@@ -79,7 +80,7 @@ def failure_of(error: Exception) -> UpstreamError:
     """One of litellm's exceptions as the flow knows failures; `cause` stays the exception itself."""
     status = getattr(error, "status_code", None)
     if not isinstance(status, int):
-        return UpstreamError(None, error)
+        return UpstreamError(None, error, sent=was_sent(error))
     body = {"error": {"message": str(error), "type": type(error).__name__, "param": None, "code": status}}
     reply = Reply(status, JSON, msgspec.json.encode(body), finish="error")
     return UpstreamError(reply, error, retry_after_s=_retry_after_s(error))

@@ -115,14 +115,14 @@ class Wallet:
             try:
                 con = self._con = self._con or self._open()
                 con.execute("BEGIN IMMEDIATE")
-            except (sqlite3.Error, OSError) as error:
-                raise _unavailable(self._path, error) from error
-            try:
                 yield con
                 con.execute("COMMIT")
-            except BaseException as error:  # why: whatever happens, the write lock must not stay taken
-                _roll_back(con)
-                if isinstance(error, sqlite3.Error):
+            except (
+                BaseException
+            ) as error:  # why: whatever happens (Ctrl-C too), the write lock must not stay taken
+                if self._con is not None:
+                    _roll_back(self._con)
+                if isinstance(error, sqlite3.Error | OSError):
                     raise _unavailable(self._path, error) from error
                 raise
 
