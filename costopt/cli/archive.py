@@ -1,13 +1,21 @@
-"""`costopt archive run`: pack old calls into compressed segments that report and explain still read."""
+"""`costopt archive run`: pack old calls into compressed segments that report and explain still read.
+
+Which ledger and which calls is what a policy says under `ledger:`, the default one where none is named; `--ledger`
+and `--older-than` say otherwise.
+"""
 
 from __future__ import annotations
 
 import time
 from argparse import Namespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
+from costopt.cli.fault import InputError
 from costopt.cli.options import add_command, add_json, add_ledger, folder, span
+
+if TYPE_CHECKING:
+    from costopt.policy import Policy
 
 
 def add(commands: Any) -> None:
@@ -16,19 +24,30 @@ def add(commands: Any) -> None:
     pack = add_command(
         actions, "run", "move old calls to compressed segments", "report, explain and replay still read them."
     )
-    add_ledger(pack)
     pack.add_argument(
-        "--older-than", default="30d", metavar="SPAN", help="which calls are old (default: 30d)"
+        "--policy",
+        metavar="FILE|PRESET",
+        help="the policy whose ledger and archive_after count (default: balanced)",
+    )
+    add_ledger(pack, default=None, note="folder of the ledger (default: the policy's ledger.path)")
+    pack.add_argument(
+        "--older-than",
+        metavar="SPAN",
+        help="which calls are old (default: the policy's ledger.archive_after)",
     )
     add_json(pack)
     pack.set_defaults(run=run)
 
 
 def run(args: Namespace) -> int:
+    from costopt.policyfile import load
+    from costopt.policyfile.units import say_duration
     from costopt.world import archive
 
-    older_than_s = span("--older-than", args.older_than)
-    done = archive.run(folder(args.ledger), older_than_s, time.time_ns())
+    policy = load(args.policy)
+    place = folder(_ledger(policy, args.ledger))
+    older_than_s = _older_than(policy, args.older_than)
+    done = archive.run(place, older_than_s, time.time_ns())
     if args.json:
         sizes = {"bytes_before": done.bytes_before, "bytes_after": done.bytes_after}
         show.as_json({"calls": done.calls, "parts": done.parts, **sizes})
@@ -36,8 +55,25 @@ def run(args: Namespace) -> int:
         show.line(f"archived {done.calls:,} calls; {done.parts:,} messages and answers moved out of SQLite")
         show.line(f"folder: {_size(done.bytes_before)} before, {_size(done.bytes_after)} after")
     else:
-        show.line(f"nothing to archive: no call is older than {args.older_than}")
+        show.line(f"nothing to archive: no call is older than {say_duration(older_than_s)}")
     return 0
+
+
+def _ledger(policy: Policy, given: str | None) -> str:
+    if given is not None:
+        return given
+    if policy.ledger is None or not policy.ledger.path:
+        raise InputError(f"costopt: the policy {policy.name} keeps no ledger: write --ledger DIR")
+    return policy.ledger.path
+
+
+def _older_than(policy: Policy, given: str | None) -> float:
+    """Seconds."""
+    if given is not None:
+        return span("--older-than", given)
+    if policy.ledger is None or policy.ledger.archive_after is None:
+        raise InputError(f"costopt: the policy {policy.name} never archives calls: write --older-than SPAN")
+    return policy.ledger.archive_after
 
 
 def _size(count: int) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import TypeAlias
 
 from costopt.money import exact
-from costopt.policy import Budget, Ledger, Limit, Policy, Route
+from costopt.policy import Budget, Limit, Policy, Route
+from costopt.policyfile.read import presets
 from costopt.policyfile.units import say_count, say_duration, say_rate, say_size
 from costopt.types import Nano
 
@@ -18,7 +21,7 @@ Prices: TypeAlias = Callable[[str], tuple[Nano, Nano] | None]
 def explain(policy: Policy, prices: Prices | None = None) -> list[str]:
     """What the policy will do, in the order a call meets it."""
     lines = [
-        *_ledger(policy.ledger),
+        *_ledger(policy),
         *_cache(policy),
         *_models(policy, prices),
         *_route(policy.route),
@@ -41,7 +44,8 @@ def changes(policy: Policy) -> bool:
     return any(levers) or policy.retry.attempts > 1
 
 
-def _ledger(ledger: Ledger | None) -> Iterator[str]:
+def _ledger(policy: Policy) -> Iterator[str]:
+    ledger = policy.ledger
     if ledger is None:
         yield "Record nothing: there will be no report and no replay."
         return
@@ -53,7 +57,15 @@ def _ledger(ledger: Ledger | None) -> Iterator[str]:
     yield f"Record {what} in {ledger.path}."
     if ledger.archive_after is not None:
         age = say_duration(ledger.archive_after)
-        yield f"Compress calls older than {age} when `costopt archive run` runs."
+        yield f"Compress calls older than {age} when `costopt archive run {_named(policy, age)}` runs."
+
+
+def _named(policy: Policy, age: str) -> str:
+    """How the command is told of this policy; what no file holds, of its age."""
+    if not policy.source:
+        return f"--older-than {age}"
+    is_preset = presets().get(policy.name) == Path(policy.source)
+    return f"--policy {policy.name if is_preset else shlex.quote(policy.source)}"
 
 
 def _cache(policy: Policy) -> Iterator[str]:

@@ -221,7 +221,10 @@ LEDGER = Block(
     {
         "path": Field(Text("a folder", "~/.costopt"), "Folder of the ledger. Default ~/.costopt."),
         "content": Field(Choice(("full", "hashed")), "Keep messages, or their hashes only. Default full."),
-        "archive_after": Field(Off(DURATION), "Age at which calls move to compressed segments. Default 30d."),
+        "archive_after": Field(
+            Off(DURATION),
+            "Age at which `costopt archive run --policy FILE` compresses calls; off: never. Default 30d.",
+        ),
         "keep": Field(Later(Off(DURATION)), "Age at which calls are deleted."),
     },
 )

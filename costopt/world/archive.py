@@ -61,7 +61,7 @@ def run(folder: Path, older_than_s: float, now_ns: int, *, segment_calls: int = 
     """
     with _at_work(folder) as db:
         before = _bytes(folder)
-        cutoff = now_ns - int(older_than_s * 1e9)
+        cutoff = max(0, now_ns - int(older_than_s * 1e9))
         calls = 0
         while moved := _move_some(folder, db, cutoff, segment_calls, now_ns):
             calls += moved
@@ -76,7 +76,7 @@ def forget(folder: Path, older_than_s: float, now_ns: int) -> int:
     What was spent and saved stays in the daily totals. Calls that were never archived stay. Raises LedgerError.
     """
     with _at_work(folder) as db:
-        cutoff = now_ns - int(older_than_s * 1e9)
+        cutoff = max(0, now_ns - int(older_than_s * 1e9))
         rows = db.execute("SELECT name, calls FROM segments WHERE last_started < ?", (cutoff,)).fetchall()
         with transaction(db):
             db.executemany("DELETE FROM segments WHERE name = ?", [(name,) for name, _ in rows])

@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -134,4 +136,51 @@ def test_archive_moves_calls_that_report_and_explain_still_read(
     assert (told["schema"], told["calls"]) == (1, 4)
     assert said(capsys, "report", "--ledger", ledger, "--json") == before
     assert "in memory" in said(capsys, "explain", "aa02", "--ledger", ledger)
-    assert "nothing to archive" in said(capsys, "archive", "run", "--ledger", ledger)
+    assert "nothing to archive: no call is older than 30d" in said(
+        capsys, "archive", "run", "--ledger", ledger
+    )
+
+
+@pytest.fixture
+def policy(ledger: str, tmp_path: Path) -> Path:
+    """A policy file whose ledger is `ledger`; the calls in it are from 2024."""
+    path = tmp_path / "my policy.yaml"
+    path.write_text(f"version: 1\nledger: {{path: '{ledger}', archive_after: 7d}}\n")
+    return path
+
+
+def test_the_command_a_policy_check_names_archives_what_it_promised(
+    policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    promise = re.search(
+        r"older than 7d when `costopt (.*)` runs", said(capsys, "policy", "check", str(policy))
+    )
+    assert promise is not None
+    assert said(capsys, *shlex.split(promise[1])).startswith("archived 4 calls")
+
+
+def test_archive_goes_by_the_policys_age_unless_told_otherwise(
+    policy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy.write_text(policy.read_text().replace("7d", "200y"))
+    told = said(capsys, "archive", "run", "--policy", str(policy))
+    assert told == "nothing to archive: no call is older than 200y\n"
+    told = said(capsys, "archive", "run", "--policy", str(policy), "--older-than", "30d")
+    assert told.startswith("archived 4 calls")
+
+
+@pytest.mark.parametrize(
+    ("ledger_block", "mend"),
+    [("{path: PATH, archive_after: off}", "--older-than SPAN"), ("off", "--ledger DIR")],
+)
+def test_archive_asks_for_what_a_policy_leaves_open(
+    policy: Path, ledger: str, ledger_block: str, mend: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy.write_text(f"version: 1\nledger: {ledger_block.replace('PATH', repr(ledger))}\n")
+    assert main(["archive", "run", "--policy", str(policy)]) == 2
+    assert capsys.readouterr().err.endswith(f": write {mend}\n")
+    assert main(["archive", "run", "--policy", str(policy), "--ledger", ledger, "--older-than", "1d"]) == 0
+
+
+def test_no_span_is_too_long_to_archive_by(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "archive", "run", "--ledger", ledger, "--older-than", "9999y").startswith("nothing")
