@@ -40,16 +40,22 @@ def _blocks() -> bool:
 
 def _lines(bars: Sequence[Bar], largest: int, fine: bool) -> Iterator[str]:
     width = max(len(bar.label) for bar in bars)
+    longest = _room(width + max(len(bar.told) for bar in bars) + 3)
     for bar in bars:
-        drawn = _drawn(max(0, bar.size or 0), largest, fine)
+        drawn = _drawn(max(0, bar.size or 0), largest, longest, fine)
         yield f"{bar.label.ljust(width)}  {drawn}{' ' if drawn else ''}{bar.told}"
 
 
-def _drawn(size: int, largest: int, fine: bool) -> str:
+def _room(taken: int) -> int:
+    """Columns for the longest bar on a line that words and blanks have `taken` some of."""
+    return max(1, min(LONGEST, show.terminal_width() - taken)) if show.on_terminal() else LONGEST
+
+
+def _drawn(size: int, largest: int, longest: int, fine: bool) -> str:
     """To an eighth of a column with `fine` blocks; what is there at all is seen."""
     if not fine:
-        return "#" * _columns(size, largest, LONGEST)
-    eighths = _columns(size, largest, LONGEST * 8)
+        return "#" * _columns(size, largest, longest)
+    eighths = _columns(size, largest, longest * 8)
     return _FULL * (eighths // 8) + _EIGHTHS[eighths % 8]
 
 

@@ -99,8 +99,11 @@ def print_result(result: DemoResult) -> None:
         footer=True,
     )
     show.line()
-    for sentence in _notes(result):
-        show.line(sentence)
+    for sentence in _real_model() if result.real_model else _simulated(result):
+        show.sentence(sentence)
+    show.line()
+    show.line(f"ledger  {result.ledger}")
+    show.line(f"next    costopt report --ledger {shlex.quote(str(result.ledger))}")
 
 
 def _sides(plain: Side, wrapped: Side) -> list[list[str]]:
@@ -125,15 +128,6 @@ def _levers(result: DemoResult) -> list[list[str]]:
         why = "what the levers do to each other and to the provider's prompt cache"
         rows.append(["interplay", dollars(result.interplay, DIGITS, signed=True), why])
     return [*rows, ["total", dollars(result.saved, DIGITS, signed=True), "plain minus wrapped"]]
-
-
-def _notes(result: DemoResult) -> list[str]:
-    return [
-        *(_real_model() if result.real_model else _simulated(result)),
-        "",
-        f"ledger  {result.ledger}",
-        f"next    costopt report --ledger {shlex.quote(str(result.ledger))}",
-    ]
 
 
 def _simulated(result: DemoResult) -> list[str]:

@@ -88,7 +88,7 @@ def _change(change: Change) -> None:
     show.line(f"recorded {dollars(change.before, DIGITS)}, now {dollars(change.after, DIGITS)}")
     if change.shares:
         show.line("what the difference consists of, + saved, - lost:")
-        columns = [left("lever"), left("basis"), Column("saved"), Column("between")]
+        columns = [left("lever"), left("basis"), Column("saved"), Column("between", words=True)]
         rows = [
             [s.lever, s.basis, dollars(s.nano, DIGITS, signed=True), _between(s.low, s.high)]
             for s in change.shares

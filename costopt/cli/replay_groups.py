@@ -39,7 +39,7 @@ def show_groups(found: Replay, digits: int) -> None:
 
 def _show(outcomes: Sequence[Outcome], name: str, digits: int) -> None:
     groups = _groups(outcomes, name)
-    columns = [left(_title(name))]
+    columns = [left(_title(name), words=name != "day")]
     columns += [Column(title) for title in ("calls", "recorded", *(outcome.policy for outcome in outcomes))]
     rows = [_row(group, digits) for group in groups]
     if len(outcomes) == 1:

@@ -79,7 +79,7 @@ def _levers(view: View, outcome: Outcome) -> None:
     if not outcome.levers:
         return
     show.line()
-    columns = [left("lever"), left("basis"), Column("calls"), Column("saved"), Column("between")]
+    columns = [left("lever"), left("basis"), Column("calls"), Column("saved"), Column("between", words=True)]
     rows = [_lever(view, lever) for lever in outcome.levers]
     saved = view.lever(outcome.saved)
     show.table(columns, [*rows, ["recorded less now", "", "", saved, ""]], footer=True)
@@ -142,7 +142,7 @@ def _top(view: View, outcome: Outcome) -> None:
         return
     show.line()
     _say(f"Largest differences under {outcome.policy} (every step of one: --explain CALL)")
-    columns = [left("call"), Column("recorded"), Column("now"), left("levers"), left("answer")]
+    columns = [left("call", words=False), Column("recorded"), Column("now"), left("levers"), left("answer")]
     show.table(columns, [_top_row(view, call) for call in outcome.top])
 
 

@@ -62,7 +62,7 @@ def _print(report: Report) -> None:
         show.line("no calls are recorded for this period")
         return
     unpriced = bool(report.total.unpriced)
-    columns = [*map(left, report.by), *_columns(unpriced)]
+    columns = [*(left(name, words=name != "day") for name in report.by), *_columns(unpriced)]
     digits = report.total.digits
     rows = [[*map(_name, row.group), *_cells(row, digits, unpriced)] for row in report.rows]
     blank = [""] * (len(report.by) - 1)
@@ -70,9 +70,11 @@ def _print(report: Report) -> None:
     show.table(columns, [*rows, total], footer=True)
     _print_savings(report.total, digits)
     if unpriced:
-        show.line(f"{report.total.unpriced:,} calls have no known price: they are in no sum of money above.")
+        show.sentence(
+            f"{report.total.unpriced:,} calls have no known price: they are in no sum of money above."
+        )
     if report.total.estimated:
-        show.line(
+        show.sentence(
             f"{report.total.estimated:,} calls have token counts estimated here; the provider sent none."
         )
 

@@ -1,6 +1,7 @@
 """What the command looks like on a terminal."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,9 +28,36 @@ def test_a_replay_is_drawn_on_a_terminal(tmp_path: Path) -> None:
     assert "replaying" not in out  # the bar is on stderr, which is no terminal here
 
 
-def _on_a_terminal(args: list[str], colour: bool) -> str:
+@pytest.mark.parametrize("columns", [30, 50, 80])
+def test_no_number_and_no_day_is_ever_broken(tmp_path: Path, columns: int) -> None:
+    ledger = str(sample_ledger.write(tmp_path))
+    report = ["report", "--ledger", ledger, "--by", "day", "--by", "tag:agent"]
+    lines = re.sub("\x1b\\[[0-9;]*m|\r", "", _on_a_terminal(report, False, columns)).split("\n")
+    assert max(map(len, lines)) <= columns
+    words = " ".join(lines).split()
+    for whole in (
+        sample_ledger.DATE,
+        sample_ledger.NEXT_DATE,
+        "total",
+        "$0.000423",
+        "+$0.000421",
+        "+$0.000009",
+        "unpriced",
+    ):
+        assert whole in words, whole
+
+
+def test_a_bar_leaves_room_for_its_number(tmp_path: Path) -> None:
+    ledger = str(replay_ledger.write(tmp_path))
+    out = _on_a_terminal(["replay", ledger, "--policy", "balanced"], False, 40)
+    drawn = [line for line in out.split("\r\n") if "\N{FULL BLOCK}" in line]
+    assert drawn
+    assert all(len(line) <= 40 for line in drawn)
+
+
+def _on_a_terminal(args: list[str], colour: bool, columns: int = 120) -> str:
     ours, theirs = pty.openpty()
-    env = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LANG": "C.UTF-8"}
+    env = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), "LANG": "C.UTF-8"}
     env.pop("NO_COLOR", None)
     env |= {} if colour else {"NO_COLOR": "1"}
     command = [sys.executable, "-m", "costopt.cli", *args]
