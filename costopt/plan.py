@@ -24,7 +24,7 @@ from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Sav
 CONVERSATIONS = frozenset({"chat", "responses", "messages"})
 #: Where a tokenizer is only like the model's own, budgets hold back this much more.
 ESTIMATE_MARGIN = 1.5
-#: Output tokens a limiter expects from a call that names no bound.
+#: Output tokens a limiter expects from a call, where its bound is no lower and is not what the provider counts.
 EXPECTED_OUTPUT = 512
 #: Providers that count a call's whole output bound against its token limit when it is asked, and give back nothing
 #: of it (rate limit guides of OpenAI and Azure OpenAI). The others count what was used.
@@ -230,9 +230,13 @@ class Plan:
         )
 
     def expected_tokens(self, request: Request) -> int:
-        bound = wire.dialect(request.api).max_output(request.body)
-        output = 0 if request.api == "embeddings" else EXPECTED_OUTPUT if bound is None else bound
-        return self.prompt_tokens(request) + output
+        """What the call counts against its limits until its answer is there. A high bound that only used tokens
+        count against tells nothing of them: whoever must name one, names a high one."""
+        if request.api == "embeddings":
+            return self.prompt_tokens(request)
+        bound = wire.dialect(request.api).max_output(request.body) or EXPECTED_OUTPUT
+        counted = request.provider in CHARGED_WHEN_ASKED
+        return self.prompt_tokens(request) + (bound if counted else min(bound, EXPECTED_OUTPUT))
 
     def worst_case(self, request: Request) -> Nano | None:
         """The most this call can cost, or None where the model has no price or no bound on its output."""

@@ -305,12 +305,21 @@ def test_each_attempt_waits_for_the_limit_and_a_429_closes_the_gate() -> None:
 @pytest.mark.parametrize(("provider", "kept"), [("openai", True), ("azure", True), ("anthropic", False)])
 def test_a_limit_keeps_the_output_bound_where_the_provider_does(provider: str, kept: bool) -> None:
     world = World()
-    sent = replace(request(max_tokens=200), provider=provider)
+    sent = replace(request(max_tokens=4000), provider=provider)
     serve(sent, policy(limits=(Limit(provider, tokens=5000),)), world)
     (admitted,) = [effect.tokens for effect in world.trace if isinstance(effect, ask.Admit)]
     (corrected,) = [effect.tokens for effect in world.trace if isinstance(effect, ask.Correct)]
-    assert admitted > 200
+    assert (admitted > 4000) is kept
     assert corrected == (admitted if kept else 15)
+
+
+@pytest.mark.parametrize(("bound", "most"), [(64_000, 600), (200, 250)])
+def test_a_limit_expects_no_more_than_usual_where_only_what_is_used_counts(bound: int, most: int) -> None:
+    world = World()
+    sent = replace(request(max_tokens=bound), provider="anthropic")
+    serve(sent, policy(limits=(Limit("anthropic", tokens=40_000),)), world)
+    (admitted,) = [effect.tokens for effect in world.trace if isinstance(effect, ask.Admit)]
+    assert admitted < most
 
 
 def test_trim_brings_the_prompt_under_budget_and_says_what_it_assumed() -> None:

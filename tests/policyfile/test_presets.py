@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from string import ascii_lowercase
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -96,11 +97,27 @@ def test_careful_is_strict_and_never_repeats_a_sample() -> None:
     assert not policy.cache.sampled
 
 
-def test_models_of_presets_are_in_the_price_map_and_the_ladder_rises() -> None:
+def price_map() -> dict[str, Any]:
     spec = importlib.util.find_spec("litellm")
     assert spec and spec.submodule_search_locations
     folder = Path(spec.submodule_search_locations[0])
-    prices = json.loads((folder / "model_prices_and_context_window_backup.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(
+        (folder / "model_prices_and_context_window_backup.json").read_text("utf-8")
+    )
+    return found
+
+
+@pytest.mark.parametrize("limit", load("careful").limits, ids=lambda limit: limit.group)
+def test_careful_refuses_no_call_that_its_provider_takes(limit: Limit) -> None:
+    """The largest call of each model of the provider: its whole context, and its whole output."""
+    rows = [row for row in price_map().values() if row.get("litellm_provider") == limit.group]
+    calls = [(row.get("max_input_tokens") or 0) + (row.get("max_output_tokens") or 0) for row in rows]
+    assert limit.tokens is not None
+    assert 0 < max(calls) <= limit.tokens
+
+
+def test_models_of_presets_are_in_the_price_map_and_the_ladder_rises() -> None:
+    prices = price_map()
     for name in NAMES:
         ladder = load(name, known=prices).models
         costs = [prices[model.name.partition("/")[2]]["input_cost_per_token"] for model in ladder]
