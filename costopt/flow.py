@@ -50,7 +50,7 @@ from costopt.effects import (
     Write,
 )
 from costopt.errors import BudgetExceeded, Interrupted, Refused, Unanswered, UnknownPrice, UpstreamError
-from costopt.plan import Plan
+from costopt.plan import Ladder, Plan
 from costopt.policy import Policy
 from costopt.types import Entry, Outcome, Record, Reply, Request
 
@@ -135,7 +135,7 @@ def _keep(plan: Plan, request: Request, reply: Reply) -> Flow[Entry | None]:
 
 def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     ladder = plan.ladder(request)
-    if not ladder:
+    if not ladder.up:
         return (yield from inner(request))
     failed: list[Reply] = []
     try:
@@ -150,24 +150,36 @@ def route(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         raise
 
 
-def _climb(
-    plan: Plan, request: Request, inner: Handler, ladder: Sequence[str], failed: list[Reply]
-) -> Flow[Reply]:
-    """One model after the other; `failed` takes the paid answers that did not pass the check."""
-    for model in ladder[:-1]:
-        try:
+def _climb(plan: Plan, request: Request, inner: Handler, ladder: Ladder, failed: list[Reply]) -> Flow[Reply]:
+    """One model after the other, up while the check fails; `failed` takes the paid answers that did not pass it.
+    Where a budget has no room for the first, the answer of a cheaper one stands as it is."""
+    *lower, top = ladder.up
+    try:
+        for model in lower:
             reply = yield from inner(plan.attempt(request, model, hold=plan.checks))
+            if plan.accepts(request, reply):
+                return plan.routed(request, reply, failed)
+            request.note("route", f"{model} failed the check, escalating")
+            failed.append(reply)
+        return plan.routed(request, (yield from inner(plan.attempt(request, top))), failed)
+    except BudgetExceeded as full:
+        if failed or not ladder.down or not plan.downgrades(request, full):
+            raise
+        request.note("budget", f"no room for {ladder.up[0]}")
+    return (yield from _descend(plan, request, inner, ladder.down))
+
+
+def _descend(plan: Plan, request: Request, inner: Handler, models: Sequence[str]) -> Flow[Reply]:
+    """One model after the other, down until the budgets have room for one."""
+    *dearer, last = models
+    for model in dearer:
+        try:
+            return plan.routed(request, (yield from inner(plan.attempt(request, model))), [])
         except BudgetExceeded as full:
             if not plan.downgrades(request, full):
                 raise
             request.note("budget", f"no room for {model}")
-            continue
-        if plan.accepts(request, reply):
-            return plan.routed(request, reply, failed)
-        request.note("route", f"{model} failed the check, escalating")
-        failed.append(reply)
-    reply = yield from inner(plan.attempt(request, ladder[-1]))
-    return plan.routed(request, reply, failed)
+    return plan.routed(request, (yield from inner(plan.attempt(request, last))), [])
 
 
 def trim(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from costopt import wire
@@ -18,7 +19,7 @@ from costopt.decide.tokens import TokenCounter
 from costopt.effects import Quota, Ticket
 from costopt.errors import BudgetExceeded, Unanswered
 from costopt.policy import Limit, Policy
-from costopt.types import Basis, Entry, Nano, Need, Receipt, Reply, Request, Saving, Tags, Tier, Usage
+from costopt.types import Basis, Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
 
 #: APIs whose requests are conversations: they can be routed and trimmed.
 CONVERSATIONS = frozenset({"chat", "responses", "messages"})
@@ -84,46 +85,48 @@ class Plan:
         )
 
     def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
-        """The stored answer, at no cost; it saves what the stored call had cost."""
+        """The stored answer, at no cost; it saves what the stored call had cost. Both are unknown where that is."""
         found = tier or entry.reply.tier or "memory"
         lever = "share" if found == "flight" else "cache"
         request.note(lever, "answered by a call in flight" if found == "flight" else f"hit in {found}")
         paid = entry.reply.receipt
         if paid is None:
             return replace(entry.reply, tier=found)
-        savings: tuple[Saving, ...] = ()
-        if paid.cost is not None:
-            basis: Basis = "estimated" if paid.usage.estimated else "derived"
-            savings = (Saving(lever, paid.cost, basis, "the stored call paid again"), *paid.savings)
+        if paid.cost is None:  # nobody knows what it saves, so it is no more priced than the stored call
+            return replace(entry.reply, tier=found)
+        basis: Basis = "estimated" if paid.usage.estimated else "derived"
+        savings = (Saving(lever, paid.cost, basis, "the stored call paid again"), *paid.savings)
         return replace(entry.reply, tier=found, receipt=replace(paid, cost=0, savings=savings))
 
     # route
 
-    def ladder(self, request: Request) -> tuple[str, ...]:
-        """Models to try in order: the choice and where it may escalate to, or cheaper ones a full budget allows.
+    def ladder(self, request: Request) -> Ladder:
+        """Models to try in order: the choice and where it may escalate to, and cheaper ones a full budget allows.
 
         Empty where this call goes to the model it names. Raises NoModel.
         """
         if request.api not in CONVERSATIONS:
-            return ()
-        models = self._chosen(request)
-        if self.checks or not any(rule.on_exceed == "downgrade" for rule in self.policy.budgets):
-            return models
-        models = models or (request.model,)
-        cheaper = route.cheaper(self.policy, *self._facts(request), models[0], self.book)
-        return (*models, *(model for model in cheaper if model not in models))
+            return Ladder()
+        up = self._chosen(request)
+        if not any(rule.on_exceed == "downgrade" for rule in self.policy.budgets):
+            return Ladder(up)
+        up = up or (request.model,)
+        down = route.cheaper(self.policy, self._asked(request), up[0], self.book)
+        return Ladder(up, tuple([model for model in down if model not in up]))
 
     def _chosen(self, request: Request) -> tuple[str, ...]:
         rules = self.policy.route
         names = {request.model, f"{request.provider}/{request.model}"}
         if rules is None or (request.model != rules.alias and names.isdisjoint(rules.downgrade)):
             return ()
-        choice = route.ladder(self.policy, *self._facts(request), request.model, self.book)
+        choice = route.ladder(self.policy, self._asked(request), self.book)
         request.note("route", f"{choice.models[0]}: {choice.why}")
         return choice.models
 
-    def _facts(self, request: Request) -> tuple[frozenset[Need], int, Tags]:
-        return wire.dialect(request.api).needs(request.body), self.prompt_tokens(request), request.tags
+    def _asked(self, request: Request) -> route.Asked:
+        needs = wire.dialect(request.api).needs(request.body)
+        prompt = self.prompt_tokens(request)
+        return route.Asked(request.model, request.provider, request.api, needs, prompt, request.tags)
 
     def attempt(self, request: Request, model: str, hold: bool = False) -> Request:
         """`request` sent to `model` of the ladder, named `provider/name` as in the policy."""
@@ -160,10 +163,8 @@ class Plan:
             return reply
         attempts = tuple(each.receipt for each in failed if each.receipt)
         receipt = replace(receipt, cost=_total(receipt, attempts), attempts=attempts)
-        asked = request.model
-        alias = self.policy.route.alias if self.policy.route else None
-        baseline = self.policy.models[-1].name if asked == alias else asked
-        before = self.book.cost(baseline, receipt.usage, request.provider)
+        baseline, provider = self._baseline(request)
+        before = self.book.cost(baseline, receipt.usage, provider, request.at)
         if before is None or receipt.cost is None or (before == receipt.cost and not attempts):
             return replace(reply, receipt=receipt)
         wasted = sum(each.cost or 0 for each in attempts)
@@ -171,6 +172,12 @@ class Plan:
         if wasted:
             request.note("route", f"{len(attempts)} failed attempt(s) cost {wasted} nano-USD")
         return replace(reply, receipt=replace(receipt, savings=(*receipt.savings, saving)))
+
+    def _baseline(self, request: Request) -> tuple[str, str]:
+        """The model a choice is measured against, and its provider ("" where the name says it)."""
+        if self.policy.route is None or request.model != self.policy.route.alias:
+            return request.model, request.provider
+        return route.strongest(self.policy, self._asked(request), self.book), ""
 
     # trim
 
@@ -203,7 +210,9 @@ class Plan:
             Usage(input=removed, service_tier=tier),
             Usage(cache_read=removed, service_tier=tier),
         )
-        prices = [self.book.cost(receipt.model, usage, request.provider) for usage in (uncached, cached)]
+        prices = [
+            self.book.cost(receipt.model, usage, request.provider, request.at) for usage in (uncached, cached)
+        ]
         known = [price for price in prices if price is not None]
         if not known:
             return reply
@@ -222,11 +231,10 @@ class Plan:
     # limits, budgets
 
     def quotas(self, request: Request) -> tuple[Quota, ...]:
-        name = f"{request.provider}/{request.model}"
         return tuple(
             Quota(limit.group, limit.requests, limit.tokens, limit.window)
             for limit in self.policy.limits
-            if _applies(limit, request.provider, name)
+            if _applies(limit, request)
         )
 
     def expected_tokens(self, request: Request) -> int:
@@ -277,14 +285,20 @@ class Plan:
     def priced(self, request: Request, reply: Reply) -> Reply:
         """`reply` with its receipt, at the prices of the moment the call came in; usage the provider did not send is
         counted here and says so. The price is that of the model that answered (a deployment or an alias may have
-        been asked for); where the model asked for costs the same, the receipt carries its name."""
+        been asked for), unless only the one asked for has a price of the user's own; where the model asked for costs
+        the same, the receipt carries its name."""
         usage = reply.usage or self._counted(request, reply)
         asked = answered = self.book.cost(request.model, usage, request.provider, request.at)
-        if reply.model not in ("", request.model):
+        if reply.model not in ("", request.model) and not self._own(request, reply):
             answered = self.book.cost(reply.model, usage, request.provider, request.at)
         if answered is None or answered == asked:
             return replace(reply, receipt=Receipt(request.model, usage, asked, self.book.revision))
         return replace(reply, receipt=Receipt(reply.model, usage, answered, self.book.revision))
+
+    def _own(self, request: Request, reply: Reply) -> bool:
+        """Whether the user priced the model asked for, and not the one that answered."""
+        asked, answered = (self.book.owns(each.model, request.provider) for each in (request, reply))
+        return asked and not answered
 
     def bear(self, request: Request, failure: Unanswered, failed: list[Reply]) -> None:
         """Let `failure` say which model was chosen, and carry what answers had cost that could not be used."""
@@ -336,10 +350,26 @@ class Plan:
         return max(used, expected) if kept else used
 
 
-def _applies(limit: Limit, provider: str, name: str) -> bool:
+class Ladder(Struct, frozen=True):
+    """Models of one call, named as in the policy. `up` holds the choice and where it may escalate to, `down` cheaper
+    ones, for a choice that a budget has no room for."""
+
+    up: tuple[str, ...] = ()
+    down: tuple[str, ...] = ()
+
+
+def _applies(limit: Limit, request: Request) -> bool:
     if not limit.models:
-        return limit.group == provider
-    return any(fnmatchcase(name, pattern) for pattern in limit.models)
+        return limit.group == request.provider
+    return any(_names(pattern, request) for pattern in limit.models)
+
+
+def _names(pattern: str, request: Request) -> bool:
+    """Whether `pattern` is for the model of `request`, named with its provider or without. One with a slash begins
+    with a provider, unless it is a model's own name to the letter."""
+    if fnmatchcase(f"{request.provider}/{request.model}", pattern) or pattern == request.model:
+        return True
+    return "/" not in pattern and fnmatchcase(request.model, pattern)
 
 
 def _wasted(attempts: tuple[Receipt, ...]) -> Receipt:

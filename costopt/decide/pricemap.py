@@ -55,12 +55,15 @@ _INCLUSIVE = frozenset({"xai"})
 #: Fireworks bills cached prompt tokens at half price where the map names no price (litellm's default).
 _HALF_PRICE_CACHE = frozenset({"fireworks_ai"})
 
+_CHAT = "/v1/chat/completions"
+
 #: (field, prompt tokens above which it holds, service tier) -> price. 0 and "" are the standard price.
 Sheet: TypeAlias = dict[tuple[str, int, str], Fine]
 
 
 class Row(Struct, frozen=True):
-    """What the map says of one model. `max_input` and `max_output` are tokens, None where unknown.
+    """What the map says of one model. `mode` is what it is for ("chat", "responses", "embedding", ...; "" unknown),
+    `max_input` and `max_output` are tokens, None where unknown.
 
     `search` is the fee per web search, `search_once` says that one fee covers all searches of a call,
     `fast` is the factor of a fast mode where there is one. `cache_least` is the shortest prefix (tokens) that the
@@ -115,7 +118,7 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
     return Row(
         name=name,
         provider=family(provider),
-        mode=str(fields.get("mode") or ""),
+        mode=_mode(fields),
         max_input=_count(fields.get("max_input_tokens")) or _count(fields.get("max_tokens")),
         max_output=_count(fields.get("max_output_tokens")) or _count(fields.get("max_tokens")),
         needs=frozenset(need for key, need in _ABILITIES if fields.get(key) is True),
@@ -132,6 +135,12 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
 
 def _count(value: object) -> int | None:
     return int(value) if isinstance(value, int | Decimal) and value > 0 else None
+
+
+def _mode(fields: Mapping[str, Any]) -> str:
+    """Models for the Responses API alone are of mode "responses"; some rows say so of models that chat as well."""
+    mode = str(fields.get("mode") or "")
+    return "chat" if mode == "responses" and _CHAT in (fields.get("supported_endpoints") or ()) else mode
 
 
 def _bills_searches_once(provider: str, fields: Mapping[str, object]) -> bool:

@@ -60,6 +60,10 @@ class PriceBook:
         """Whether the map has a row for `provider/model` or a bare name."""
         return self.find(model) is not None
 
+    def owns(self, model: str, provider: str = "") -> bool:
+        """Whether `overrides` holds a price for the model, named as for `find`."""
+        return self._override(model, provider, self.find(model, provider)) is not None
+
     def find(self, model: str, provider: str = "") -> Row | None:
         """The map's row for a model as a request, a reply or a policy names it; None if nothing surely fits.
 

@@ -13,12 +13,21 @@ from costopt.decide.accept import accept as accept
 from costopt.decide.prices import PriceBook
 from costopt.errors import NoModel
 from costopt.policy import Model, Policy, Route
-from costopt.types import Nano, Need, Tags, Usage
+from costopt.types import Api, Nano, Need, Tags, Usage
 
 #: The tag that names a call's task, for the policy's `task` rules.
 TASK_TAG = "task"
 #: Models are compared on a call with a quarter as many output as prompt tokens, but this many at least.
 LEAST_OUTPUT = 256
+#: What a row of the price map must be for to serve an API; "" is a row that does not say. Models for the Responses API
+#: alone answer no other, and models for chat answer it too.
+MODES: dict[Api, frozenset[str]] = {
+    "chat": frozenset({"", "chat"}),
+    "messages": frozenset({"", "chat"}),
+    "responses": frozenset({"", "chat", "responses"}),
+}
+#: APIs whose requests can be put to another provider than the client's, see `world.upstream`.
+TRAVELLING: frozenset[Api] = frozenset({"chat"})
 
 
 class Choice(Struct, frozen=True):
@@ -28,41 +37,60 @@ class Choice(Struct, frozen=True):
     why: str
 
 
-def ladder(
-    policy: Policy, needs: frozenset[Need], prompt_tokens: int, tags: Tags, asked: str, book: PriceBook
-) -> Choice:
+class Asked(Struct, frozen=True):
+    """What a choice goes by: the model a request names, at its client's `provider` (that of the price map), the API
+    and what it needs. `prompt` is in tokens."""
+
+    model: str
+    provider: str
+    api: Api
+    needs: frozenset[Need]
+    prompt: int
+    tags: Tags = {}
+
+
+def ladder(policy: Policy, asked: Asked, book: PriceBook) -> Choice:
     """The models for one request: the first is the choice, the rest is where it may escalate to.
 
-    `asked` is the alias, or a model of `downgrade`: that one goes to cheaper models only and is itself the
+    It asks for the alias, or for a model of `downgrade`: that one goes to cheaper models only and is itself the
     last. A model the price map does not know counts as able and of unknown price. Raises NoModel where no
     model can serve the request.
     """
-    call = _Call(needs, prompt_tokens, tags, book)
+    call = _Call(asked, book)
     rules = policy.route or Route()
-    able = [model for model in policy.models if not call.lacks(model.name)]
-    if asked != rules.alias:
-        able = [*call.cheaper(able, asked), Model(asked)]
+    able = call.able(policy.models)
+    if asked.model != rules.alias:
+        able = [*call.cheaper(able, asked.model), Model(asked.model)]
     if not able:
         raise NoModel(call.nobody(policy.models))
     return _choice(able, rules, call)
 
 
-def cheaper(
-    policy: Policy, needs: frozenset[Need], prompt_tokens: int, tags: Tags, asked: str, book: PriceBook
-) -> tuple[str, ...]:
-    """Models of the policy that can serve the request for less than `asked`, strongest first."""
-    call = _Call(needs, prompt_tokens, tags, book)
-    able = [model for model in policy.models if not call.lacks(model.name)]
-    return _names(call.cheaper(able, asked)[::-1])
+def cheaper(policy: Policy, asked: Asked, than: str, book: PriceBook) -> tuple[str, ...]:
+    """Models of the policy that can serve the request for less than the model `than`, strongest first."""
+    call = _Call(asked, book)
+    return _names(call.cheaper(call.able(policy.models), than)[::-1])
+
+
+def strongest(policy: Policy, asked: Asked, book: PriceBook) -> str:
+    """The last model of the policy that can serve the request; "" where none can."""
+    able = _Call(asked, book).able(policy.models)
+    return able[-1].name if able else ""
+
+
+def other_use(model: str, book: PriceBook) -> str:
+    """What a model of the policy is for, where no conversation can be routed to it ("embedding"); "" for all others."""
+    row = book.find(model)
+    return "" if row is None or row.mode in MODES["responses"] else row.mode.replace("_", " ")
 
 
 def _choice(able: Sequence[Model], rules: Route, call: _Call) -> Choice:
     if rules.strategy == "strongest":
         return Choice((able[-1].name,), "the strongest that can")
-    task = rules.task.get(call.tags.get(TASK_TAG, ""), "") if rules.strategy == "rules" else ""
+    task = rules.task.get(call.asked.tags.get(TASK_TAG, ""), "") if rules.strategy == "rules" else ""
     for at, model in enumerate(able):
         if task and task in (model.name, model.tier):
-            return Choice(_names(able[at:]), f"task {call.tags[TASK_TAG]} goes to {task}")
+            return Choice(_names(able[at:]), f"task {call.asked.tags[TASK_TAG]} goes to {task}")
     rungs = call.undominated(able)
     reasons = call.reasons(rules) if rules.strategy == "rules" else []
     start = min(len(reasons), len(rungs) - 1)
@@ -75,40 +103,56 @@ def _names(models: Sequence[Model]) -> tuple[str, ...]:
 
 
 class _Call(Struct, frozen=True):
-    """What is known of the request."""
+    """A request and the prices it is weighed with."""
 
-    needs: frozenset[Need]
-    prompt: int
-    tags: Tags
+    asked: Asked
     book: PriceBook
+
+    def provider(self, model: str) -> str:
+        """Where `model` is asked. Models of a policy name their provider; the one asked for has the client's."""
+        return self.asked.provider if model == self.asked.model else ""
+
+    def near(self, model: str) -> bool:
+        """Whether `model` is at the client's own provider."""
+        return model == self.asked.model or model.partition("/")[0] == self.asked.provider
+
+    def able(self, models: Sequence[Model]) -> list[Model]:
+        return [model for model in models if not self.lacks(model.name)]
 
     def lacks(self, model: str) -> str:
         """Why a model cannot serve the request, or "" where nothing speaks against it."""
-        row = self.book.find(model)
+        if self.asked.api not in TRAVELLING and not self.near(model):
+            return f"{model} is at another provider than the client's, and only Chat Completions can be sent there"
+        row = self.book.find(model, self.provider(model))
         if row is None:
             return ""
-        if row.max_input is not None and row.max_input < self.prompt:
+        if row.mode not in MODES[self.asked.api]:
+            return f"{model} is for {row.mode.replace('_', ' ')}"
+        if row.max_input is not None and row.max_input < self.asked.prompt:
             return f"{model} takes {row.max_input} tokens"
-        missing = sorted(self.needs - row.needs)
+        missing = sorted(self.asked.needs - row.needs)
         return f"{model} has no {', '.join(missing)}" if missing else ""
 
     def nobody(self, models: Sequence[Model]) -> str:
         if not models:
             return "the policy names no models to route to: list them under `models:`"
         reasons = "; ".join(self.lacks(model.name) for model in models)
-        return f"no model of the policy can serve this request of {self.prompt} prompt tokens: {reasons}"
+        asked = f"this {self.asked.api} request of {self.asked.prompt} prompt tokens"
+        return f"no model of the policy can serve {asked}: {reasons}"
 
     def reasons(self, rules: Route) -> list[str]:
         """Each one moves the choice up one rung. Tools alone are none: agents always send them."""
         found: list[str] = []
-        if self.prompt > rules.long_prompt:
-            found.append(f"{self.prompt} prompt tokens")
-        if "reasoning" in self.needs:
+        if self.asked.prompt > rules.long_prompt:
+            found.append(f"{self.asked.prompt} prompt tokens")
+        if "reasoning" in self.asked.needs:
             found.append("reasoning asked for")
         return found
 
     def cost(self, model: str) -> Nano | None:
-        return self.book.cost(model, Usage(input=self.prompt, output=max(self.prompt // 4, LEAST_OUTPUT)))
+        prompt = self.asked.prompt
+        usage = Usage(input=prompt, output=max(prompt // 4, LEAST_OUTPUT))
+        return self.book.cost(model, usage, self.provider(model))
 
     def undominated(self, models: Sequence[Model]) -> list[Model]:
         """Without those that a stronger model undercuts."""
@@ -122,9 +166,9 @@ class _Call(Struct, frozen=True):
                 least = cost if least is None else min(least, cost)
         return kept
 
-    def cheaper(self, models: Sequence[Model], asked: str) -> list[Model]:
-        """Models that cost less than the one asked for; none where its price is unknown."""
-        limit = self.cost(asked)
+    def cheaper(self, models: Sequence[Model], than: str) -> list[Model]:
+        """Models that cost less than the model `than`; none where its price is unknown."""
+        limit = self.cost(than)
         if limit is None:
             return []
         costs = ((model, self.cost(model.name)) for model in models)

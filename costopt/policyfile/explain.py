@@ -16,14 +16,17 @@ from costopt.types import Nano
 
 #: Input and output price of a model, nano-USD per million tokens; None where it has none.
 Prices: TypeAlias = Callable[[str], tuple[Nano, Nano] | None]
+#: What a model is for where no call can be routed to it, such as "embedding"; "" for all others.
+OtherUse: TypeAlias = Callable[[str], str]
 
 
-def explain(policy: Policy, prices: Prices | None = None) -> list[str]:
+def explain(policy: Policy, prices: Prices | None = None, other_use: OtherUse | None = None) -> list[str]:
     """What the policy will do, in the order a call meets it."""
     lines = [
         *_ledger(policy),
         *_cache(policy),
         *_models(policy, prices),
+        *_unfit(policy, other_use),
         *_route(policy.route),
         *_trim(policy),
         *(line for budget in policy.budgets for line in _budget(budget)),
@@ -97,6 +100,11 @@ def _models(policy: Policy, prices: Prices | None) -> Iterator[str]:
     names = [_model(policy, model.name, model.tier, prices) for model in policy.models]
     yield f"Choose from {len(names)} models, weakest first: {'; '.join(names)}."
     yield from _dearer(policy, prices)
+
+
+def _unfit(policy: Policy, other_use: OtherUse | None) -> Iterator[str]:
+    uses = ((model.name, other_use(model.name)) for model in policy.models) if other_use else ()
+    yield from (f"Note: {name} is for {use}, so no call is routed to it." for name, use in uses if use)
 
 
 def _dearer(policy: Policy, prices: Prices | None) -> Iterator[str]:

@@ -57,3 +57,15 @@ def test_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policy", "list"]) == 0
     out = capsys.readouterr().out
     assert {"balanced", "thrifty", "careful", "observe"} <= {line.split()[0] for line in out.splitlines()}
+
+
+def test_a_model_for_something_else_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "policy.yaml"
+    models = (
+        "models: [{name: openai/text-embedding-3-small}, {name: openai/gpt-4o}, {name: openai/gpt-5-codex}]"
+    )
+    file.write_text(f"version: 1\n{models}\nroute: {{}}\n")
+    assert main(["policy", "check", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "Note: openai/text-embedding-3-small is for embedding, so no call is routed to it." in out
+    assert out.count("is for") == 1, "a model for the Responses API is for conversations"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from costopt.decide.prices import PriceBook
-from costopt.decide.route import Choice, ladder
+from costopt.decide.route import Asked, Choice, ladder
 from costopt.errors import NoModel
 from costopt.policy import Model, Policy, Route
-from costopt.types import Need
+from costopt.types import Api, Need
 
 
 def _row(price: float, window: int, *able: str) -> dict[str, Any]:
@@ -49,11 +49,13 @@ def choose(
     prompt: int = 100,
     asked: str = "auto",
     models: Any = MODELS,
+    api: Api = "chat",
     **route: Any,
 ) -> Choice:
     tags = route.pop("tags", {})
     policy = Policy(models=models, route=Route(**route))
-    return ladder(policy, frozenset(needs or ()), prompt, tags, asked, BOOK)
+    call = Asked(asked, "openai", api, frozenset(needs or ()), prompt, tags)
+    return ladder(policy, call, BOOK)
 
 
 def test_the_cheapest_first_and_the_rest_to_escalate_to() -> None:
