@@ -45,7 +45,8 @@ class Row(Struct, frozen=True):
 
     `prompt`, `cached` (the part of it read from the provider's cache) and `output` are tokens a provider
     billed. `cost` is the sum of what is known; `unpriced` calls spent a sum that is not, and where there are
-    only those, `cost` is None. `estimated` calls have token counts made here. `hits` were answered without a provider.
+    only those and repeats of them, `cost` is None. `estimated` calls have token counts made here. `hits` were
+    answered without a provider.
     """
 
     group: tuple[str, ...]
@@ -196,7 +197,7 @@ def report(
     its cost None.
     """
     by = (by,) if isinstance(by, str) else tuple(by)
-    with Reader(Path(path).expanduser()) as reader:
+    with Reader(expanded(path)) as reader:
         groups = totals(reader, by, since or 0, FOREVER if until is None else until)
     whole = Sums()
     for sums in groups.values():
@@ -208,7 +209,7 @@ def report(
 
 def explain(path: str | Path, call: str) -> Explanation:
     """Why one call went as it went; `call` is its id or the beginning of it. Raises LedgerError."""
-    with Reader(Path(path).expanduser()) as reader:
+    with Reader(expanded(path)) as reader:
         fact = reader.fact(call)
     last = {decision.layer: i for i, decision in enumerate(fact.decisions)}
     steps = [
@@ -223,7 +224,7 @@ def frame(path: str | Path, *, since: int | None = None, until: int | None = Non
 
     Facts, usage buckets, `tag_<name>` and `saved_<lever>` (nano-USD); no texts. Raises LedgerError.
     """
-    with Reader(Path(path).expanduser()) as reader:
+    with Reader(expanded(path)) as reader:
         return [_flat(fact) for fact in reader.facts(since or 0, FOREVER if until is None else until)]
 
 
@@ -232,7 +233,7 @@ def _row(group: tuple[str, ...], sums: Sums) -> Row:
     cost, priced = counts.pop("cost"), counts.pop("priced")
     saved = sorted(sums.saved.items())
     savings = tuple(Saved(lever, cast("Basis", basis), nano) for (lever, basis), nano in saved)
-    unknown = not priced and (counts["unpriced"] or not counts["calls"])
+    unknown = not priced and (counts["unpriced"] or counts["hits"] or not counts["calls"])
     return Row(group, **counts, cost=None if unknown else cost, savings=savings)
 
 

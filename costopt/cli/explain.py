@@ -82,7 +82,7 @@ def _tokens(usage: Usage) -> str:
 
 
 def _cost(fact: Fact) -> str:
-    if fact.unpriced:
+    if fact.unpriced or (fact.outcome == "hit" and fact.cost is None):
         return "unpriced: no price is known for this model"
     spent = dollars(fact.cost or 0)
     saved = sum(saving.nano for saving in fact.savings)

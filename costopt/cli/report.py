@@ -88,7 +88,7 @@ def _columns(unpriced: bool) -> list[Column]:
 def _cells(row: Row, digits: int, unpriced: bool) -> list[str]:
     counts = [row.calls, row.hits, row.errors, *([row.unpriced] if unpriced else [])]
     counts += [row.output, row.prompt, row.cached]
-    cost = dollars(0 if row.cost is None and not row.unpriced else row.cost, digits)
+    cost = dollars(row.cost, digits)
     saved = (dollars(nano, digits, signed=True) for nano in (row.saved, row.saved_assumed))
     return [*(f"{count:,}" for count in counts), cost, *saved]
 

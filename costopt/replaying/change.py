@@ -85,7 +85,7 @@ class Judge:
             return fact.cost if same else None
         cost = record.receipt.cost if record.receipt else 0
         if cost is None or record.receipt is None or record.outcome in ("hit", "refused"):
-            return cost
+            return cost or 0
         return cost + self._drift(past, record.receipt)
 
     def _drift(self, past: Past, receipt: Receipt) -> Nano:

@@ -38,7 +38,8 @@ class Fact(Struct, frozen=True, kw_only=True):
     and `reply_events` those of the answer; None where there was none.
 
     `unpriced` says that money was spent and nobody knows how much; `cost` None without `unpriced` is a call that
-    never got to spend anything. `control` is what the caller asked of the cache: "on", "off" or "refresh".
+    never got to spend anything, or a hit on an unpriced answer. `control` is what the caller asked of the cache: "on",
+    "off" or "refresh".
     `trimmed` is how many prompt tokens trimming took out before the call was sent; `usage` is that of the rest.
     `waited` is how long limits held the call back, ns."""
 
@@ -98,8 +99,10 @@ def usage(record: Record) -> Usage | None:
 
 
 def unpriced(outcome: str, receipt: Receipt | None) -> bool:
-    """Whether money was spent at an unknown price. A failed call without a receipt spent nothing we know
+    """Whether money was spent at an unknown price. A hit spent none, a failed call without a receipt none we know
     of."""
+    if outcome == "hit":
+        return False
     return receipt.cost is None if receipt else outcome in ("ok", "left")
 
 
