@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import TypeAlias
 
-from costopt.decide import batch
+from costopt.decide import batch, receipts
 from costopt.decide import budget as budgets
 from costopt.decide import retry as retries
 from costopt.effects import (
@@ -218,7 +218,7 @@ def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> F
     if parts:
         return parts[0]
     request.note("gather", "each goes alone")
-    return plan.charged((yield from inner(request)), merged)
+    return receipts.charged((yield from inner(request)), merged)
 
 
 def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -227,14 +227,14 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     spent = 0
     try:
         reply = yield from inner(request)
-        spent = plan.cost(reply)
+        spent = receipts.cost(reply)
         return reply
     except Interrupted as left:
         # nobody knows how much the provider went on to say: a budget takes the worst case
         spent = hold.nano if left.partial else 0
         raise
     except UpstreamError as failure:
-        spent = plan.cost(failure.partial)
+        spent = receipts.cost(failure.partial)
         raise
     finally:
         yield from Settle(hold, spent)

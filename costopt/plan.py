@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from costopt import wire
-from costopt.decide import admit, batch, keys, route, trim
+from costopt.decide import admit, batch, keys, receipts, route, trim
 from costopt.decide.budget import scope
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
@@ -75,9 +75,7 @@ class Plan:
 
     def entry(self, request: Request, reply: Reply) -> Entry:
         assert self.policy.cache is not None
-        receipt = reply.receipt
-        if receipt is not None:
-            receipt = replace(receipt, savings=_chosen(receipt), attempts=())
+        receipt = reply.receipt and receipts.kept(reply.receipt)
         return Entry(
             replace(reply, headers=admit.lasting(reply.headers), receipt=receipt, waited_ns=0),
             request.at,
@@ -162,7 +160,7 @@ class Plan:
         if receipt is None:
             return reply
         attempts = tuple(each.receipt for each in failed if each.receipt)
-        receipt = replace(receipt, cost=_total(receipt, attempts), attempts=attempts)
+        receipt = receipts.bearing(receipt, attempts)
         baseline, provider = self._baseline(request)
         before = self.book.cost(baseline, receipt.usage, provider, request.at)
         if before is None or receipt.cost is None or (before == receipt.cost and not attempts):
@@ -307,27 +305,12 @@ class Plan:
         if shown.receipt is not None:
             failure.shown = self.routed(request, shown, failed)
         elif attempts:
-            failure.shown = replace(shown, receipt=_wasted(attempts))
-
-    @staticmethod
-    def charged(reply: Reply, wasted: Reply | None) -> Reply:
-        """`reply` bearing the cost of `wasted`, a paid answer that could not be used."""
-        if wasted is None or wasted.receipt is None or reply.receipt is None:
-            return reply
-        attempts = (*reply.receipt.attempts, wasted.receipt)
-        return replace(
-            reply, receipt=replace(reply.receipt, cost=_total(reply.receipt, attempts), attempts=attempts)
-        )
+            failure.shown = replace(shown, receipt=receipts.wasted(attempts))
 
     def _counted(self, request: Request, reply: Reply) -> Usage:
         text = wire.written_text(request.api, reply) if reply.body or reply.events else ""
         output = self.counter.count_text(text, request.model) if text else 0
         return Usage(input=self.prompt_tokens(request), output=output, estimated=True)
-
-    @staticmethod
-    def cost(reply: Reply | None) -> Nano:
-        """What `reply` is booked at; an unpriced one books nothing."""
-        return (reply.receipt.cost or 0) if reply and reply.receipt else 0
 
     @staticmethod
     def delayed(request: Request, reply: Reply, ticket: Ticket) -> Reply:
@@ -370,20 +353,3 @@ def _names(pattern: str, request: Request) -> bool:
     if fnmatchcase(f"{request.provider}/{request.model}", pattern) or pattern == request.model:
         return True
     return "/" not in pattern and fnmatchcase(request.model, pattern)
-
-
-def _wasted(attempts: tuple[Receipt, ...]) -> Receipt:
-    """What a call costs that came to nothing after these `attempts`."""
-    nothing = Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision)
-    return replace(nothing, cost=_total(nothing, attempts), attempts=attempts)
-
-
-def _chosen(receipt: Receipt) -> tuple[Saving, ...]:
-    """That another model than the one asked for was chosen, which saves a hit nothing: without it nobody could tell
-    that from a model that answers under another name."""
-    return tuple(replace(saving, nano=0) for saving in receipt.savings if saving.lever == "route")
-
-
-def _total(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Nano | None:
-    costs = [receipt.cost, *(each.cost for each in attempts)]
-    return None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)

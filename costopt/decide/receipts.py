@@ -1,0 +1,39 @@
+"""What one call has cost, as its reply carries it. Pure."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from costopt.types import Nano, Receipt, Reply, Usage
+
+
+def cost(reply: Reply | None) -> Nano:
+    """What `reply` is booked at; an unpriced one books nothing."""
+    return (reply.receipt.cost or 0) if reply and reply.receipt else 0
+
+
+def bearing(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Receipt:
+    """`receipt` with the cost of `attempts`, paid answers that could not be used; unknown where one of theirs is."""
+    costs = [receipt.cost, *(each.cost for each in attempts)]
+    whole = None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
+    return replace(receipt, cost=whole, attempts=attempts)
+
+
+def wasted(attempts: tuple[Receipt, ...]) -> Receipt:
+    """What a call has cost that came to nothing after these `attempts`."""
+    return bearing(Receipt(attempts[-1].model, Usage(), 0, attempts[-1].revision), attempts)
+
+
+def charged(reply: Reply, paid: Reply | None) -> Reply:
+    """`reply` bearing the cost of `paid` too, an answer that could not be used."""
+    if paid is None or paid.receipt is None or reply.receipt is None:
+        return reply
+    attempts = (*reply.receipt.attempts, paid.receipt)
+    return replace(reply, receipt=bearing(reply.receipt, attempts))
+
+
+def kept(receipt: Receipt) -> Receipt:
+    """`receipt` as it is stored with its answer. That another model than the one asked for was chosen saves a hit
+    nothing; without it nobody could tell that from a model that answers under another name."""
+    chosen = tuple(replace(saving, nano=0) for saving in receipt.savings if saving.lever == "route")
+    return replace(receipt, savings=chosen, attempts=())
