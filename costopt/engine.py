@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakSet
 
-from costopt.errors import Closed
+from costopt.errors import Closed, LedgerError
 from costopt.flow import Handler, compose
 from costopt.plan import Plan
 from costopt.policy import Policy
 from costopt.policyfile import Watcher, load
 from costopt.world.clock import Clock
+from costopt.world.files import expanded
 from costopt.world.live import World
 from costopt.world.pricemap import load as load_prices
 from costopt.world.tokenizers import counter
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from costopt.effects import Flow
     from costopt.types import Reply, Request
 
+_log = logging.getLogger("costopt")
 #: A preset's name, a path to a YAML file, a mapping of the same shape, a Policy, or None for `balanced`.
 PolicyLike: TypeAlias = str | Path | Policy | Mapping[str, Any] | None
 
@@ -108,6 +111,14 @@ class Engine:
 
 
 def _folder(policy: Policy, ledger: str | Path | None) -> Path | None:
-    if ledger is not None:
-        return Path(ledger).expanduser()
-    return Path(policy.ledger.path).expanduser() if policy.ledger and policy.ledger.path else None
+    """None where nothing is to be written, or nothing can be: a container may have no home folder. Raises
+    LedgerError in the second case if the policy is strict."""
+    if ledger is None:
+        ledger = policy.ledger.path if policy.ledger and policy.ledger.path else None
+    try:
+        return None if ledger is None else expanded(ledger)
+    except LedgerError as trouble:
+        if policy.strict:
+            raise
+        _log.warning("costopt: no ledger and no disk cache, budgets are of this process alone: %s", trouble)
+        return None

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from costopt.money import dollars, places
 from costopt.types import Basis, Nano, Saving, Usage
+from costopt.world.files import expanded
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.totals import Sums, totals
 from costopt.world.ledger.words import FOREVER, Fact

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from costopt.cli.fault import InputError
+from costopt.errors import LedgerError
 
 DEFAULT_LEDGER = "~/.costopt"
 DAY_S = 86_400
@@ -50,7 +51,13 @@ def add_period(parser: ArgumentParser) -> None:
 
 
 def folder(given: str) -> Path:
-    return Path(given).expanduser()
+    """Raises InputError where it lies in a home folder that is not there."""
+    from costopt.world.files import expanded
+
+    try:
+        return expanded(given)
+    except LedgerError as trouble:
+        raise InputError(f"costopt: {trouble}") from None
 
 
 def span(option: str, text: str) -> float:

@@ -21,6 +21,7 @@ from costopt.money import with_usd
 from costopt.tagging import timeless
 from costopt.types import Nano
 from costopt.world import pricemap
+from costopt.world.files import expanded
 from costopt.world.tokenizers import counter
 
 #: Hears of bytes read and bytes in all (0: not known) after each batch.
@@ -99,7 +100,7 @@ def load(
     if format not in FORMATS:
         raise CannotImport(_unknown(format))
     files = found(paths, FORMATS[format].files)
-    folder = Path(ledger).expanduser()
+    folder = expanded(ledger)
     summary = Summary(format=format, ledger=str(folder), files=len(files))
     store = partial(Store, folder, content)
     run = _Run(Sources(files, summary.unusable.append), store, options or Options(), summary)

@@ -8,7 +8,7 @@ import io
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from fnmatch import fnmatch
 from io import BufferedReader
 from pathlib import Path
@@ -79,7 +79,9 @@ def found(paths: Sequence[str | Path], patterns: Sequence[str]) -> list[Path | N
 def _files(path: str | Path, patterns: Sequence[str]) -> list[Path | None]:
     if str(path) == STDIN:
         return [None]
-    path = Path(path).expanduser()
+    with suppress(RuntimeError):  # no such home folder: no such file
+        path = Path(path).expanduser()
+    path = Path(path)
     if path.is_dir():
         inside = sorted(file for file in path.rglob("*") if file.is_file() and _fits(file.name, patterns))
         if not inside:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,9 @@ def presets() -> dict[str, Path]:
 
 def _locate(source: str | Path) -> Path:
     if isinstance(source, Path) or "/" in source or "\\" in source or Path(source).suffix:
-        return Path(source).expanduser()
+        with suppress(RuntimeError):  # no such home folder: no such file
+            return Path(source).expanduser()
+        return Path(source)
     found = presets()
     if source in found:
         return found[source]

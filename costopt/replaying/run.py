@@ -27,6 +27,7 @@ from costopt.replaying.tally import Tally
 from costopt.replaying.timeline import Timeline, Turn, Watch
 from costopt.replaying.turns import Turns
 from costopt.types import Reply
+from costopt.world.files import expanded
 from costopt.world.ledger.read import Reader
 from costopt.world.ledger.words import FOREVER, Selection
 from costopt.world.pricemap import load as load_prices
@@ -68,7 +69,7 @@ def replay(
         load(each, known=prices.knows, names=prices.names) for each in (policy, against) if each is not None
     ]
     wanted = Selection(since or 0, FOREVER if until is None else until, model, tags)
-    with Reader(Path(source).expanduser()) as reader:
+    with Reader(expanded(source)) as reader:
         runs = [_Run(reader, each, prices, wanted) for each in policies]
         with _collecting_rarely():
             for nth, run in enumerate(runs):

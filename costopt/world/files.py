@@ -1,4 +1,4 @@
-"""Files that only their owner may read, and the error for files that cannot be used."""
+"""Where files lie, those that only their owner may read, and the error for files that cannot be used."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from costopt.errors import LedgerError
+
 
 class StoreUnavailable(OSError):
     """A cache or budget file is unusable: disk full or read-only, locked for long, corrupt, newer version."""
+
+
+def expanded(path: str | Path) -> Path:
+    """`path` with `~` as the home folder. Raises LedgerError where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise LedgerError(
+            f"{path}: there is no such home folder (is HOME set?); write a whole path"
+        ) from None
 
 
 def private_folder(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import costopt
 from costopt.demo.simulator import Simulator
-from costopt.policy import Budget, Cache, Policy
+from costopt.policy import Budget, Cache, Ledger, Policy
 from costopt.world.ledger import Reader
 
 ASK: dict[str, Any] = {
@@ -147,6 +147,27 @@ def test_a_strict_policy_says_so_before_any_money_is_spent(
     with pytest.raises(costopt.CostoptError), costopt.Optimizer(STRICT, ledger=folder) as optimizer:
         optimizer.wrap(sdk(provider)).chat.completions.create(**ASK)
     assert provider.calls == 0
+
+
+def test_without_a_home_folder_calls_go_through_with_one_warning(
+    provider: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    nowhere = Policy(name="test", cache=Cache(disk=1 << 20), ledger=Ledger(path="~no-such-user/costopt"))
+    with caplog.at_level(logging.WARNING, "costopt"), costopt.Optimizer(nowhere) as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        for _ in range(2):
+            client.chat.completions.create(**ASK)
+    assert provider.calls == 1
+    assert [record.getMessage() for record in caplog.records if "no-such-user" in record.getMessage()] == [
+        "costopt: no ledger and no disk cache, budgets are of this process alone: ~no-such-user/costopt: there is no "
+        "such home folder (is HOME set?); write a whole path"
+    ]
+    assert not Path("~no-such-user").exists()
+
+
+def test_strict_fails_at_once_without_a_home_folder() -> None:
+    with pytest.raises(costopt.LedgerError, match="no such home folder"):
+        costopt.Optimizer(STRICT, ledger="~no-such-user/costopt")
 
 
 def _broken(folder: Path, how: str) -> Path:
