@@ -18,6 +18,9 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TextIO
 
 from costopt import __version__
 from costopt.cli import archive, demo, explain, imports, policy, replay, report
@@ -29,22 +32,42 @@ COMMANDS = (demo, imports, report, explain, replay, policy, archive)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code. `argv` as in `sys.argv[1:]`, the default."""
-    args = parser().parse_args(argv)
-    return quietly(lambda: run(args))
+    for name in ("stdin", "stdout", "stderr"):
+        _make_usable(name)
+    return quietly(lambda: run(parser().parse_args(argv)))
+
+
+def _make_usable(name: str) -> None:
+    """A standard stream that is closed becomes the null device, before a file of ours takes its number; one that
+    cannot show every character shows escapes for the rest."""
+    stream: TextIO | None = getattr(sys, name)
+    if stream is None:
+        null = Path(os.devnull).open("r" if name == "stdin" else "w", encoding="utf-8")  # noqa: SIM115 - why: kept
+        setattr(sys, name, null)
+    elif name != "stdin" and isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def quietly(do: Callable[[], int]) -> int:
     """Exit code of `do`; Ctrl-C and a reader who left are no news."""
     try:
-        code = do()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # the interpreter flushes stdout once more at exit and would complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        try:
+            return do()
+        finally:
+            sys.stdout.flush()  # now, also where argparse exits: trouble at the interpreter's end is nobody's
     except KeyboardInterrupt:
         return 130
-    return code
+    except BrokenPipeError:
+        _let_go()
+        return 141
+    except OSError as error:
+        _let_go()
+        return _complain(f"costopt: cannot write the output: {error.strerror}", 1)
+
+
+def _let_go() -> None:
+    """The interpreter flushes stdout once more at exit, and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def run(args: Namespace) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
@@ -35,7 +34,7 @@ def draw(bars: Sequence[Bar]) -> None:
 
 
 def _blocks() -> bool:
-    return show.on_terminal() and "utf" in (sys.stdout.encoding or "").lower()
+    return show.on_terminal() and show.utf8()
 
 
 def _lines(bars: Sequence[Bar], largest: int, fine: bool) -> Iterator[str]:

@@ -37,6 +37,11 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
+def utf8() -> bool:
+    """Whether stdout can show every character."""
+    return "utf" in (sys.stdout.encoding or "").lower()
+
+
 def terminal_width() -> int:
     """Columns of the terminal on stdout."""
     return get_terminal_size().columns
@@ -98,8 +103,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, footer: b
 
 
 def as_json(document: dict[str, Any]) -> None:
-    """One JSON document with the number of its schema in front."""
-    line(json.dumps({"schema": SCHEMA} | document, indent=2, ensure_ascii=False))
+    """One JSON document with the number of its schema in front; ASCII where stdout is not UTF-8."""
+    line(json.dumps({"schema": SCHEMA} | document, indent=2, ensure_ascii=not utf8()))
 
 
 def _plain_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:

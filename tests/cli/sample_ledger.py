@@ -15,12 +15,12 @@ HIT = (Saving("cache", 421_000, "derived", "the stored call paid again"),)
 TRIM = (Saving("trim", 9_000, "assumed", "the untrimmed prompt"),)
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, agent: str = "planner") -> Path:
     """The same folder, now with a ledger."""
     ledger = Ledger(folder)
     ledger.write(
         [
-            _record("aa01", START, cost=421_000, tags={"agent": "planner"}, layer="cache", what="miss"),
+            _record("aa01", START, cost=421_000, tags={"agent": agent}, layer="cache", what="miss"),
             _record(
                 "aa02", START + 1, cost=0, savings=HIT, outcome="hit", layer="cache", what="hit in memory"
             ),

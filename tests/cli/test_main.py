@@ -1,5 +1,6 @@
 """The command as a program: exit codes, stderr, pipes, start-up."""
 
+import json
 import os
 import subprocess
 import sys
@@ -41,6 +42,28 @@ def test_bad_values_are_one_line_on_stderr(capsys: pytest.CaptureFixture[str], t
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("costopt: --since 'soon'")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["report", "--ledger", "NOWHERE"],
+        ["explain", "18f3", "--ledger", "NOWHERE"],
+        ["replay", "NOWHERE", "--policy", "balanced"],
+        ["archive", "run", "--ledger", "NOWHERE"],
+        ["demo", "--ledger", "NOWHERE"],
+        ["import", "jsonl", "NOWHERE"],
+        ["policy", "check", "NOWHERE"],
+    ],
+)
+def test_a_home_folder_that_is_not_there_is_one_line(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([arg.replace("NOWHERE", "~no-such-user/x.yaml") for arg in args]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "~no-such-user/x.yaml" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -99,6 +122,66 @@ def test_a_reader_who_leaves_ends_it_quietly() -> None:
         )
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+@pytest.mark.parametrize("args", [["import", "--list"], ["--version"], ["report", "--help"]])
+def test_a_reader_who_leaves_before_argparse_is_done_ends_it_quietly(args: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        done = subprocess.run(
+            [*COMMAND, *args],
+            stdout=closed,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_is_closed_is_nobody_to_talk_to(tmp_path: Path, closed: str) -> None:
+    sample_ledger.write(tmp_path)
+    code = f'"$0" -m costopt.cli report --ledger "$1" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", code, sys.executable, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("gpt-4o" in done.stdout) is (closed == "2>&-")
+
+
+def test_a_full_disk_under_the_output_is_a_failure_in_one_line() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("platform: no /dev/full")
+    with full.open("wb") as out:
+        done = subprocess.run(
+            [*COMMAND, "policy", "schema"],
+            stdout=out,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("costopt: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_output_that_is_not_utf_8_shows_escapes(tmp_path: Path) -> None:
+    sample_ledger.write(tmp_path, agent="プランナー 🎉 é")
+    shown = costopt("report", "--ledger", str(tmp_path), "--by", "tag:agent", PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert r"\u30d7" in shown.stdout
+    told = costopt(
+        "report", "--ledger", str(tmp_path), "--by", "tag:agent", "--json", PYTHONIOENCODING="ascii"
+    )
+    assert "プランナー 🎉 é" in [row["tag:agent"] for row in json.loads(told.stdout)["rows"]]
 
 
 def test_ctrl_c_ends_it_quietly(capsys: pytest.CaptureFixture[str]) -> None:
