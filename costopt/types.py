@@ -72,10 +72,11 @@ class Turn(Struct, frozen=True):
 
 
 class Control(Struct, frozen=True):
-    """What one caller asked for one call, by `x-costopt-*` headers."""
+    """What was asked for one call, by its caller or by what the call is; `why` says who asked for no cache."""
 
     cache: Literal["on", "off", "refresh"] = "on"
     deadline_s: float | None = None
+    why: str = ""
 
 
 class Decision(Struct, frozen=True):

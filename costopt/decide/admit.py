@@ -22,7 +22,7 @@ def cacheable(request: Request, rules: Cache) -> str:
     if request.api == "completions":
         return "legacy completions pass through"
     if request.control.cache == "off":
-        return "the caller said x-costopt-cache: off"
+        return request.control.why or "it was asked for without the cache"
     if body.get("store") is True or body.get("background") or body.get("conversation"):
         return "the provider is asked to keep state"
     if body.get("web_search_options") or _hosted_tools(body.get("tools")):

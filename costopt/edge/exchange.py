@@ -68,8 +68,7 @@ class Exchange:
         self._read: bytes | None = None
 
     def keep_out_of_caches(self, why: str) -> None:
-        self.request.note("cache", why)
-        self.request = msgspec.structs.replace(self.request, control=Control("off"))
+        self.request = msgspec.structs.replace(self.request, control=Control("off", why=why))
 
     def outgoing(self, request: Request) -> Any:
         """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""

@@ -127,7 +127,7 @@ def request_of(
     body = _json_object(content)
     control = control_of(head.asked)
     if body is None:
-        body, control = _leniently(content), Control("off")
+        body, control = _leniently(content), Control("off", why="its body is not strict JSON")
     if body is None:
         return None
     model = body.get("model")
@@ -188,8 +188,8 @@ def parse_tags(value: bytes) -> dict[str, str]:
 
 _CACHE = {
     "on": Control(),
-    "off": Control("off"),
-    "no-store": Control("off"),
+    "off": Control("off", why="the caller said x-costopt-cache: off"),
+    "no-store": Control("off", why="the caller said x-costopt-cache: no-store"),
     "refresh": Control("refresh"),
     "no-cache": Control("refresh"),
 }

@@ -66,11 +66,9 @@ def asked(setting: Setting, api: Api, arguments: Mapping[str, Any], new_id: str)
         tenant=_tenant(parts.secrets, head, key, tags, setting.shared),
         variant=_digest(parts.own, head.variant),
         tags=tags,
-        control=_control(arguments, head, parts.unsure),
+        control=_control(setting.litellm, arguments, head, parts.unsure),
         notes=[],
     )
-    if parts.unsure:
-        request.note("litellm", f"no cache: what is answered may hang on {', '.join(parts.unsure)}")
     return Asked(request, _without_ours(arguments))
 
 
@@ -211,14 +209,15 @@ def _digest(own: Json, headers: str) -> str:
     return sha256(_canonical((own, headers))).hexdigest() if own or headers else ""
 
 
-def _control(arguments: Mapping[str, Any], head: Letterhead, unsure: list[str]) -> Control:
-    """What the caller asks of the cache, by our header or by litellm's `cache` argument."""
+def _control(litellm: Any, arguments: Mapping[str, Any], head: Letterhead, unsure: list[str]) -> Control:
+    """What the caller asks of the cache, by our header or, where litellm's own cache is in use, by its `cache`
+    argument. Elsewhere that means nothing: frameworks with a cache of their own send it to keep litellm from one."""
     if unsure:
-        return Control("off")
+        return Control("off", why=f"what is answered may hang on {', '.join(unsure)}")
     told: Any = arguments.get("cache")
-    if not isinstance(told, dict) or b"cache" in head.asked:
+    if not isinstance(told, dict) or b"cache" in head.asked or not getattr(litellm, "cache", None):
         return control_of(head.asked)
     wish = cast("dict[str, Any]", told)
     if wish.get("no-store"):
-        return Control("off")
+        return Control("off", why="the caller said no-store to litellm's cache")
     return Control("refresh") if wish.get("no-cache") else Control()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import litellm
+import pytest
 from edge.litellm_material import MODEL, Desk, desk, said
 from pydantic import BaseModel
 
@@ -23,12 +25,37 @@ def test_control_and_tags_travel_in_headers_and_stay_here(shop: Desk) -> None:
     assert shop.facts()[-1].tags == {"agent": "planner", "user": "42"}
 
 
-def test_litellms_own_cache_controls_are_understood(shop: Desk) -> None:
+def test_litellms_own_cache_controls_are_understood_where_its_cache_is_in_use(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(litellm, "cache", litellm.Cache(type="local"))  # type: ignore[attr-defined]
     shop.completion(**shop.ask())
     shop.completion(**shop.ask(cache={"no-cache": True}))
     assert shop.calls == 2
     shop.completion(**shop.ask())
     assert shop.calls == 2
+    shop.completion(**shop.ask(cache={"no-cache": True, "no-store": True}))
+    assert shop.calls == 3
+    assert "off: the caller said no-store to litellm's cache" in notes(shop)
+
+
+def test_words_for_a_cache_of_litellms_that_is_not_there_are_not_for_ours(shop: Desk) -> None:
+    """dspy has a cache of its own, and says so in every call."""
+    for _ in range(2):
+        shop.completion(**shop.ask(cache={"no-cache": True, "no-store": True}))
+    assert shop.calls == 1
+    assert "stored" in notes(shop)
+
+
+def test_a_note_says_who_wanted_no_cache(shop: Desk) -> None:
+    shop.completion(**shop.ask(extra_headers={"x-costopt-cache": "off"}))
+    assert notes(shop) == ["off: the caller said x-costopt-cache: off"]
+    shop.completion(**shop.ask("Other?", fallbacks=["openai/gpt-4o"]))
+    assert notes(shop)[-1] == "off: what is answered may hang on fallbacks"
+
+
+def notes(shop: Desk) -> list[str]:
+    return [each.what for fact in shop.facts() for each in fact.decisions if each.layer == "cache"]
 
 
 def test_trimming_edits_the_messages_that_litellm_sends(tmp_path: Path) -> None:
