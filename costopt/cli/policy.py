@@ -36,12 +36,19 @@ def add(commands: Any) -> None:
 def _check(args: Namespace) -> int:
     from costopt.decide.route import other_use
     from costopt.policyfile import explain, load
+    from costopt.policyfile.check import matches
     from costopt.world import pricemap
 
     book = pricemap.load()
     policy = load(args.policy, known=book.knows, names=book.names)
     show.heading(f"{policy.name}: this policy will")
-    for sentence in explain(policy, lambda model: _price(book, model), lambda model: other_use(model, book)):
+    sentences = explain(
+        policy,
+        lambda model: _price(book, model),
+        lambda model: other_use(model, book),
+        lambda pattern: matches(pattern, book.names, book.knows),
+    )
+    for sentence in sentences:
         show.line(f"- {sentence}")
     show.line(f"Prices: litellm's price map, revision {book.revision}.")
     return 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from costopt.policy import Budget, Limit, Model, Price, Retry, Route
@@ -116,13 +117,34 @@ def _tasks(parts: Parts) -> None:
 
 
 def _known(parts: Parts, known: Known, names: Collection[str]) -> None:
-    for number, model in enumerate(parts.models):
-        if model.name in parts.prices or is_known(model.name, known):
+    """Every model that is named is in the price map, or the file says what it costs."""
+    for place, name in _named(parts):
+        if _has_price(name, parts.prices) or is_known(name, known):
             continue
-        near = nearest(model.name, names)
-        mend = f"prices: {{{model.name}: {{input: $0.50, output: $1.50}}}}"
+        near = nearest(name, names, known)
+        mend = f"prices: {{{name}: {{input: $0.50, output: $1.50}}}}"
         hint = f"write {near or 'a known model'}, or add its price: {mend}"
-        parts.add(("models", number, "name"), f"{model.name} has no price in the price map", hint)
+        if place[0] == "limits":
+            hint += f", or write {name}* for a model of your own"
+        parts.add(place, f"{name} has no price in the price map", hint)
+
+
+def _named(parts: Parts) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where a model is named, and how."""
+    for number, model in enumerate(parts.models):
+        yield ("models", number, "name"), model.name
+    for number, name in enumerate(parts.route.downgrade if parts.route else ()):
+        yield ("route", "downgrade", number), name
+    for number, limit in enumerate(parts.limits):
+        for at, name in enumerate(limit.models):
+            if not is_pattern(name):
+                yield ("limits", number, "models", at), name
+
+
+def _has_price(name: str, prices: Collection[str]) -> bool:
+    """Whether the file prices this model, named with its provider or without."""
+    whole = name in prices or name.partition("/")[2] in prices
+    return whole or ("/" not in name and any(own.endswith(f"/{name}") for own in prices))
 
 
 def is_known(name: str, known: Known) -> bool:
@@ -130,11 +152,30 @@ def is_known(name: str, known: Known) -> bool:
     return known(name) if callable(known) else name in known or name.partition("/")[2] in known
 
 
-def nearest(name: str, names: Collection[str]) -> str:
-    """The most alike of `names`, with the provider the user wrote; empty where none is."""
+def is_pattern(name: str) -> bool:
+    """Whether a limit's model stands for many."""
+    return not {"*", "?", "["}.isdisjoint(name)
+
+
+def matches(pattern: str, names: Collection[str], known: Known) -> bool:
+    """Whether a limit's pattern is for a model of the price map, whose `names` may leave out the provider."""
+    if "/" not in pattern:
+        return any(fnmatchcase(name.rpartition("/")[2], pattern) for name in names)
+    bare = (f"{provider}/{name}" for name in names if "/" not in name for provider in PROVIDERS)
+    return any(fnmatchcase(name, pattern) for name in names) or any(
+        fnmatchcase(name, pattern) and is_known(name, known) for name in bare
+    )
+
+
+def nearest(name: str, names: Collection[str], known: Known) -> str:
+    """The most alike of the provider that the user wrote, or meant, else of all `names`; empty where none is."""
     import difflib
 
-    provider, _, bare = name.rpartition("/")
-    whole = difflib.get_close_matches(name, names, 1, 0.8)
-    bares = [f"{provider}/{match}" for match in difflib.get_close_matches(bare, names, 1, 0.8) if provider]
-    return next(iter(whole + bares), "")
+    provider, slash, bare = name.rpartition("/")
+    for each in dict.fromkeys((provider, *difflib.get_close_matches(provider, PROVIDERS, 1, 0.7))):
+        prefix = f"{each}{slash}"
+        here = [other.removeprefix(prefix) for other in names if other.startswith(prefix) or "/" not in other]
+        for match in difflib.get_close_matches(bare, here, 3, 0.8):
+            if prefix + match in names or is_known(prefix + match, known):
+                return prefix + match
+    return next(iter(difflib.get_close_matches(name, names, 1, 0.8)), "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
 from costopt.money import exact
 from costopt.policy import Budget, Limit, Policy, Route
+from costopt.policyfile.check import is_pattern
 from costopt.policyfile.read import presets
 from costopt.policyfile.units import say_count, say_duration, say_rate, say_size
 from costopt.types import Nano
@@ -18,9 +20,16 @@ from costopt.types import Nano
 Prices: TypeAlias = Callable[[str], tuple[Nano, Nano] | None]
 #: What a model is for where no call can be routed to it, such as "embedding"; "" for all others.
 OtherUse: TypeAlias = Callable[[str], str]
+#: Whether a limit's pattern is for any known model.
+Matches: TypeAlias = Callable[[str], bool]
 
 
-def explain(policy: Policy, prices: Prices | None = None, other_use: OtherUse | None = None) -> list[str]:
+def explain(
+    policy: Policy,
+    prices: Prices | None = None,
+    other_use: OtherUse | None = None,
+    matches: Matches | None = None,
+) -> list[str]:
     """What the policy will do, in the order a call meets it."""
     lines = [
         *_ledger(policy),
@@ -31,6 +40,7 @@ def explain(policy: Policy, prices: Prices | None = None, other_use: OtherUse | 
         *_trim(policy),
         *(line for budget in policy.budgets for line in _budget(budget)),
         *map(_limit, policy.limits),
+        *_idle(policy, matches),
         *_retry(policy),
         *_batch(policy),
         *_prices(policy),
@@ -178,6 +188,16 @@ def _limit(limit: Limit) -> str:
     rates += [f"{say_rate(limit.tokens, limit.window)} tokens"] if limit.tokens is not None else []
     of = ", ".join(limit.models) or f"{limit.group} models"
     return f"Let calls to {of} wait rather than pass {' or '.join(rates)}."
+
+
+def _idle(policy: Policy, matches: Matches | None) -> Iterator[str]:
+    """Patterns of limits that are for no model anybody knows of."""
+    if matches is None:
+        return
+    own = [*policy.prices, *(model.name for model in policy.models)]
+    for pattern in (name for limit in policy.limits for name in limit.models if is_pattern(name)):
+        if not (matches(pattern) or any(fnmatchcase(name, pattern) for name in own)):
+            yield f"Note: no known model matches {pattern}; unless one of yours does, that holds nothing back."
 
 
 def _retry(policy: Policy) -> Iterator[str]:

@@ -244,11 +244,13 @@ class Version:
     """The number of the file format."""
 
     def read(self, node: Node, key: str, log: Log) -> Any:
-        if node.text == str(VERSION):
+        number = float(node.text) if node.kind == "number" else None
+        if number == VERSION:
             return VERSION
-        newer = node.kind == "number" and float(node.text) > VERSION
+        newer = number is not None and number > VERSION
         hint = f"upgrade costopt, or write version: {VERSION}" if newer else f"write version: {VERSION}"
-        log.add(node.line, key, f"{node.text or node.said} is not supported", hint)
+        said = node.said if number is None else node.text
+        log.add(node.line, key, f"{said} is not supported", hint)
         return BAD
 
     def schema(self) -> Json:

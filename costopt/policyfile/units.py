@@ -21,6 +21,10 @@ MILLISECONDS = {
     "w": 604_800_000,
     "y": 31_536_000_000,
 }
+#: A century from now can still be told in nanoseconds of 64 bits, as clocks and files do; they end in 2262.
+LONGEST_S = 100 * 31_536_000
+#: SQLite, which keeps the disk cache, counts bytes in 63 bits.
+LARGEST = 10**18
 #: KB, MB, GB, TB are powers of 1000 (SI); KiB, MiB, GiB, TiB are powers of 1024 (IEC).
 BYTES = {"B": 1} | {
     f"{prefix}{i}B": base**power
@@ -51,21 +55,27 @@ class Wrong(ValueError):
 
 
 def duration(text: str) -> float:
-    """Seconds, to the nearest nanosecond. `0` needs no unit; a year is 365 days."""
+    """Seconds, to the nearest nanosecond and at most 100 years. `0` needs no unit; a year is 365 days."""
     if text == "0":
         return 0.0
     number, unit = _match(DURATION, text, "a duration", "30s", "ms, s, m, h, d, w or y")
-    return float(Decimal(number) * MILLISECONDS[unit] / 1000)
+    seconds = Decimal(number) * MILLISECONDS[unit] / 1000
+    if seconds > LONGEST_S:
+        raise Wrong(f"{text} is longer than {say_duration(LONGEST_S)}", "write 100y")
+    return float(seconds)
 
 
 def size(text: str) -> int:
-    """Bytes. `0` needs no unit."""
+    """Bytes, at most a million TB. `0` needs no unit."""
     if text == "0":
         return 0
     number, unit = _match(
         SIZE, text, "a size", "256MB", "B, KB, MB, GB or TB (of 1000), KiB, MiB, GiB or TiB (of 1024)"
     )
-    return _whole(Decimal(number) * BYTES[unit], text, "bytes")
+    size = _whole(Decimal(number) * BYTES[unit], text, "bytes")
+    if size > LARGEST:
+        raise Wrong(f"{text} is larger than any disk", f"write at most {say_size(LARGEST)}")
+    return size
 
 
 def count(text: str) -> int:

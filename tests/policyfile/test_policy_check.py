@@ -6,7 +6,8 @@ import pytest
 from policy_material import problems
 
 from costopt.errors import PolicyError
-from costopt.policyfile import parse
+from costopt.policyfile import explain, parse
+from costopt.policyfile.check import matches
 
 WRONG = [
     ("version: 1\ncach: {}", 2, "cach", "is not a key here", "write cache"),
@@ -116,7 +117,9 @@ WRONG = [
     ("version: 1\nprices: {a/b: {input: 0.5, output: $1}}", 2, "prices.a/b.input", "not an amount", "$0.50"),
     ("version: 1\nstrict: maybe", 2, "strict", "neither true nor false", "true or false"),
     ("version: 2", 1, "version", "2 is not supported", "upgrade costopt"),
-    ("version: '1.0'", 1, "version", "1.0 is not supported", "write version: 1"),
+    ("version: '1.0'", 1, "version", "'1.0' is not supported", "write version: 1"),
+    ("version: '1'", 1, "version", "'1' is not supported", "write version: 1"),
+    ("version: 1\ncache: {ttl: 1000y}", 2, "cache.ttl", "longer than 100y", "write 100y"),
     ("cache: {ttl: 7d}", 1, "", "version is missing", "add version:"),
 ]
 
@@ -162,6 +165,89 @@ def test_an_unknown_model_is_refused_with_the_nearest_and_the_mend() -> None:
     assert "write openai/gpt-5-mini," in found.hint
     (found,) = problems(MODELS, known=lambda name: False)
     assert "write a known model, or add its price" in found.hint
+
+
+NAMES = (
+    "gpt-5-nano",
+    "gpt-4o-mini",
+    "oci/openai.gpt-5-nano",
+    "gmi/openai/gpt-4o-mini",
+    "azure/gpt-5-nano",
+    "azure/eu/gpt-4o-mini",
+    "text-bison",
+)
+
+
+def known(name: str) -> bool:
+    return name in (*NAMES, "openai/gpt-5-nano", "openai/gpt-4o-mini")
+
+
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [
+        ("openai/gpt-5-nan", "openai/gpt-5-nano"),
+        ("openai/gpt-4o-mni", "openai/gpt-4o-mini"),
+        ("gpt-5-nan", "gpt-5-nano"),
+        ("opnai/gpt-5-nano", "openai/gpt-5-nano"),
+        ("azure/gpt-5-nan", "azure/gpt-5-nano"),
+        ("azure/gpt-4o-mni", "azure/eu/gpt-4o-mini"),
+        ("oci/openai.gpt-5-nan", "oci/openai.gpt-5-nano"),
+        ("openai/text-bisonn", "a known model"),
+        ("openai/house-large", "a known model"),
+    ],
+)
+def test_the_nearest_is_the_providers_own(written: str, near: str) -> None:
+    text = f"version: 1\nmodels: [{{name: {written}}}]"
+    (found,) = problems(text, known=known, names=NAMES)
+    assert found.hint.startswith(f"write {near}, or add its price")
+
+
+def test_a_slip_in_a_model_that_may_be_replaced_is_refused() -> None:
+    text = (
+        "version: 1\nmodels: [{name: gpt-5-nano}]\nroute:\n  downgrade:\n  - gpt-4o-mini\n  - gtp-4o-mini\n"
+    )
+    (found,) = problems(text, known=known, names=NAMES)
+    assert (found.line, found.key) == (6, "route.downgrade[1]")
+    assert "write gpt-4o-mini, or add its price" in found.hint
+    own = "prices: {openai/gtp-4o-mini: {input: $1, output: $2}}"
+    assert parse(text + own, known=known).route
+
+
+def test_a_slip_in_a_model_that_is_limited_is_refused() -> None:
+    limit = "limits: [{group: mine, requests: 5/min, models: [gpt-4o-mini, openai/gpt-4o-mni]}]"
+    (found,) = problems(f"version: 1\n{limit}", known=known, names=NAMES)
+    assert (found.line, found.key) == (2, "limits[0].models[1]")
+    assert "write openai/gpt-4o-mini," in found.hint
+    assert found.hint.endswith("or write openai/gpt-4o-mni* for a model of your own")
+    assert parse(f"version: 1\n{limit.replace('mni', 'mni*')}", known=known).limits
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fits"),
+    [
+        ("openai/*", True),
+        ("openai/gpt-4*", True),
+        ("gpt-4*", True),
+        ("azure/*", True),
+        ("*", True),
+        ("*/gpt-5-n?no", True),
+        ("openia/*", False),
+        ("openai/gtp*", False),
+        ("gpt-4-*", False),
+        ("openai/text-*", False),
+    ],
+)
+def test_whether_a_pattern_stands_for_any_model(pattern: str, fits: bool) -> None:
+    assert matches(pattern, NAMES, known) is fits
+    policy = parse(f"version: 1\nlimits: [{{group: mine, requests: 5/min, models: ['{pattern}']}}]")
+    said = explain(policy, matches=lambda name: matches(name, NAMES, known))
+    assert any(f"no known model matches {pattern};" in line for line in said) is not fits
+
+
+def test_a_pattern_for_a_model_of_ones_own_is_no_slip() -> None:
+    limit = "limits: [{group: mine, requests: 5/min, models: ['house/*']}]"
+    policy = parse(f"version: 1\n{limit}\nprices: {{house/large: {{input: $1, output: $2}}}}")
+    assert not any("no known model" in line for line in explain(policy, matches=lambda _: False))
 
 
 def test_known_models() -> None:

@@ -136,9 +136,12 @@ def test_the_schema_agrees_with_the_reader() -> None:
     jsonschema.Draft7Validator.check_schema(schema())
     for text in TEXTS.values():
         assert not list(validator.iter_errors(yaml.safe_load(text)))
+    assert not list(validator.iter_errors({"version": 1.0})) and load({"version": 1.0})
     for wrong in (
         {},
         {"version": 2},
+        {"version": "1"},
+        {"version": True},
         {"version": 1, "cach": {}},
         {"version": 1, "cache": {"ttl": 7}},
         {"version": 1, "budgets": [{"limit": "$5"}]},
