@@ -10,8 +10,8 @@ the caller is sync, async, streaming, a batch or a replay. What it decides comes
     route    picks models, cheapest that can first, and escalates when a check fails
     trim     brings the prompt under its token budget
     gather   merges embeddings of several callers into one call
-    budget   sets the worst case aside, then books the truth
     retry    tries again, in this one place
+    budget   sets the worst case aside, then books the truth
     limit    waits for requests and tokens per window
     call     asks the provider and prices the answer
 """
@@ -292,7 +292,8 @@ def _cool(failure: UpstreamError, quotas: Sequence[Quota]) -> Flow[None]:
 
 
 def call(plan: Plan, request: Request) -> Flow[Reply]:
-    """The only place that spends. What a caller who left had received is priced too."""
+    """The only place that spends. What a caller who left had received is priced too; a provider who may have got the
+    request and said nothing may bill it, nobody knows how much."""
     try:
         reply = yield from Call(request)
     except Interrupted as left:
@@ -301,6 +302,8 @@ def call(plan: Plan, request: Request) -> Flow[Reply]:
     except UpstreamError as failure:
         if failure.partial is not None:
             failure.partial = plan.priced(request, failure.partial)
+        elif failure.reply is None and failure.sent:
+            failure.partial = receipts.unheard(request.model)
         raise
     return plan.priced(request, reply)
 
@@ -313,8 +316,8 @@ PIPELINE: tuple[tuple[Layer, Callable[[Policy], object]], ...] = (
     (route, lambda policy: policy.route or policy.budgets),
     (trim, lambda policy: policy.trim),
     (gather, lambda policy: policy.batch.max_size > 1),
-    (budget, lambda policy: policy.budgets),
     (retry, lambda policy: policy.retry.attempts > 1),
+    (budget, lambda policy: policy.budgets),
     (limit, lambda policy: policy.limits),
 )
 

@@ -325,7 +325,7 @@ class Plan:
 
     def tokens(self, request: Request, reply: Reply, expected: int) -> int:
         """What the call counts against its limits now that `reply` is there; `expected` was counted before."""
-        if reply.receipt is None:
+        if reply.receipt is None or not reply.receipt.usage.prompt:
             return expected
         used = reply.receipt.usage.prompt + reply.receipt.usage.output
         bound = wire.dialect(request.api).max_output(request.body)

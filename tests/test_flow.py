@@ -23,6 +23,7 @@ from costopt.errors import (
 )
 from costopt.policy import Batch, Budget, Cache, Cascade, Limit, Model, Policy, Retry, Route, Trim
 from costopt.types import Control, Reply, Request
+from costopt.world.ledger.words import unpriced
 
 DOLLAR = 10**9
 SMALL, LARGE = "openai/gpt-4o-mini", "openai/gpt-4o"
@@ -181,7 +182,9 @@ def test_a_failed_check_escalates_and_its_cost_counts_against_the_route() -> Non
     assert [(s.lever, s.nano) for s in reply.receipt.savings] == [("route", -small)]
 
 
-@pytest.mark.parametrize("failure", [UpstreamError(Reply(status=500)), UpstreamError(None, OSError())])
+@pytest.mark.parametrize(
+    "failure", [UpstreamError(Reply(status=500)), UpstreamError(None, OSError(), sent=False)]
+)
 def test_what_a_failed_check_had_cost_is_recorded_even_if_the_next_model_fails(
     failure: UpstreamError,
 ) -> None:
@@ -197,6 +200,35 @@ def test_what_a_failed_check_had_cost_is_recorded_even_if_the_next_model_fails(
     assert record.outcome == "error"
     assert record.receipt is not None
     assert (record.receipt.cost, len(record.receipt.attempts)) == (12 * 150 + 3 * 600, 1)
+
+
+def test_what_was_sent_and_never_answered_is_unpriced_and_budgets_take_the_worst_case() -> None:
+    def silent(sent: Request) -> Reply:
+        raise UpstreamError(None, TimeoutError())
+
+    world = World(silent)
+    rules = policy(budgets=(Budget(DOLLAR, "day"),), retry=Retry(attempts=3))
+    with pytest.raises(UpstreamError):
+        serve(request(max_tokens=100), rules, world)
+    (record,) = world.records
+    assert record.receipt is not None
+    assert record.receipt.cost is None
+    assert unpriced(record.outcome, record.receipt)
+    worst = [effect.nano for effect in world.trace if isinstance(effect, ask.Reserve)]
+    assert len(worst) == 3
+    assert world.spent == sum(worst) > 0
+
+
+def test_what_never_left_costs_nothing() -> None:
+    def unreachable(sent: Request) -> Reply:
+        raise UpstreamError(None, ConnectionRefusedError(), sent=False)
+
+    world = World(unreachable)
+    with pytest.raises(UpstreamError):
+        serve(request(), policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    (record,) = world.records
+    assert not unpriced(record.outcome, record.receipt)
+    assert world.spent == 0
 
 
 def test_a_paid_answer_is_given_rather_than_none_where_the_next_model_is_refused() -> None:

@@ -12,6 +12,11 @@ def cost(reply: Reply | None) -> Nano:
     return (reply.receipt.cost or 0) if reply and reply.receipt else 0
 
 
+def unheard(model: str) -> Reply:
+    """What a call came to that was sent and never answered: it may be billed, and nobody knows how much."""
+    return Reply(0, finish="incomplete", receipt=Receipt(model, Usage(), None))
+
+
 def bearing(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Receipt:
     """`receipt` with the cost of `attempts`, paid answers that could not be used; unknown where one of theirs is."""
     costs = [receipt.cost, *(each.cost for each in attempts)]

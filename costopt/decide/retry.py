@@ -7,8 +7,18 @@ from costopt.policy import Retry
 
 #: What HTTP libraries raise before any of a request has left (httpx, httpx2, httpcore, aiohttp), by name.
 NEVER_SENT = frozenset(
-    "ConnectError ConnectTimeout PoolTimeout ProxyError UnsupportedProtocol LocalProtocolError InvalidURL "
-    "ClientConnectorError ConnectionRefusedError gaierror".split()
+    [
+        "ConnectError",
+        "ConnectTimeout",
+        "PoolTimeout",
+        "ProxyError",
+        "UnsupportedProtocol",
+        "LocalProtocolError",
+        "InvalidURL",
+        "ClientConnectorError",
+        "ConnectionRefusedError",
+        "gaierror",
+    ]
 )
 #: 408 timeout, 409 lock, 429 rate limit, 5xx server; what the OpenAI and Anthropic SDKs retry too.
 RETRYABLE = frozenset({408, 409, 429})

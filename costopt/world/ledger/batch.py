@@ -124,7 +124,7 @@ class Batch:
             tagset,
             record.outcome,
             reply.tier if reply else "",
-            reply.status if reply else None,
+            (reply.status or None) if reply else None,
             reply.finish if reply else "unknown",
             request.stream,
             request.control.cache,

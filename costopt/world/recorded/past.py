@@ -137,9 +137,11 @@ def trouble(past: Past, usage: Usage | None, served: str = "") -> Exception | No
         return UpstreamError(failed, retry_after_s=_seconds(fact.headers.get("retry-after")))
     if fact.outcome == "error" and fact.finish == "error":
         return None  # a status of success, and no answer in what came: billed as it was
-    partial = answered(past, usage, served or fact.served, "incomplete") if usage else None
-    left = fact.outcome == "left"
-    return Interrupted(partial) if left else UpstreamError(None, ConnectionError(), partial=partial)
+    heard = usage is not None and (usage.prompt or usage.output)
+    partial = answered(past, usage, served or fact.served, "incomplete") if usage and heard else None
+    if fact.outcome == "left":
+        return Interrupted(partial)
+    return UpstreamError(None, ConnectionError(), partial=partial, sent=fact.unpriced)
 
 
 def _answered_well(status: int | None) -> bool:
