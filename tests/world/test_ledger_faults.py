@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -70,7 +72,9 @@ def empty(folder: Path) -> None:
 
 
 def newer(folder: Path) -> None:
-    Ledger(folder).open()
+    ledger = Ledger(folder)
+    ledger.open()
+    ledger.close()
     db = sqlite3.connect(folder / "ledger.sqlite3")
     db.execute("PRAGMA user_version = 99")
     db.close()
@@ -245,3 +249,52 @@ def test_reading_while_another_process_writes(tmp_path: Path) -> None:
     finish(process)
     assert counts == sorted(counts)
     assert len(sound(tmp_path)) == 100
+
+
+READ_ONLY = """
+import os, sys
+from pathlib import Path
+from costopt.errors import LedgerError
+from costopt.world.ledger import Reader
+if os.getuid() == 0:
+    os.setuid(65534)  # root writes where it may not
+try:
+    with Reader(Path(sys.argv[1])) as reader:
+        print(len(list(reader.facts())))
+except LedgerError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def backup() -> Iterator[Path]:
+    """A ledger of three calls where everybody may read: a test's own folder is its owner's alone."""
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "ledger"
+        folder.parent.chmod(0o755)
+        ledger = Ledger(folder)
+        ledger.write(agent_loop(3))
+        (folder / "copied-wal").write_bytes((folder / "ledger.sqlite3-wal").read_bytes())
+        ledger.close()
+        (folder / "ledger.sqlite3").chmod(0o644)
+        yield folder
+        folder.chmod(0o700)
+
+
+def _read_only(folder: Path) -> str:
+    folder.chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-c", READ_ONLY, str(folder)], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def test_a_ledger_is_read_where_nothing_can_be_written(backup: Path) -> None:
+    assert _read_only(backup) == "3"
+    assert sorted(path.name for path in backup.iterdir()) == ["copied-wal", "ledger.sqlite3"]
+
+
+def test_a_backup_that_needs_mending_says_so(backup: Path) -> None:
+    (backup / "copied-wal").rename(backup / "ledger.sqlite3-wal")
+    assert "ledger.sqlite3-wal" in (said := _read_only(backup))
+    assert said.endswith("copy it")

@@ -151,11 +151,25 @@ def connect(folder: Path) -> sqlite3.Connection:
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
-    """Open an existing ledger for reading. Raises LedgerError, also where there is none."""
+    """Open an existing ledger for reading, also where nothing can be written beside it (a backup, another user's).
+    Raises LedgerError, also where there is none."""
     path = folder / NAME
     if not path.is_file():
         raise LedgerError(f"{folder}: no ledger here (nothing was recorded yet, or another path is meant)")
-    return check(_open(path, "ro"), path)
+    return check(_open(path, "ro&immutable=1" if _is_sealed(path) else "ro"), path)
+
+
+def _is_sealed(path: Path) -> bool:
+    """Whether SQLite must be told that nobody writes: else it makes files beside a ledger, even to read it. Where
+    its -shm is, somebody has it open, and SQLite gets along. Raises LedgerError."""
+    beside = [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+    if os.access(path.parent, os.W_OK) or beside[1].exists():
+        return False
+    if beside[0].exists() and beside[0].stat().st_size:
+        raise LedgerError(
+            f"{path}: its last calls are in {beside[0].name}, to be read only where the folder can be written: copy it"
+        )
+    return True
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
