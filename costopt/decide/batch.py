@@ -42,7 +42,9 @@ def merge(requests: Sequence[Request]) -> Request:
     if len(requests) == 1:
         return first
     items = [item for request in requests for item in _items(request.body.get("input"))]
-    return replace(first, body={**first.body, "input": items}, raw=b"")
+    counted = [request.tokens for request in requests if request.tokens is not None]
+    tokens = sum(counted) if len(counted) == len(requests) else None
+    return replace(first, body={**first.body, "input": items}, raw=b"", tokens=tokens)
 
 
 def split(reply: Reply, requests: Sequence[Request]) -> tuple[Reply, ...] | None:

@@ -96,6 +96,12 @@ def test_a_merged_request_is_the_first_with_more_input() -> None:
     assert batch.merge([first]) is first
 
 
+def test_a_merged_request_has_the_tokens_of_all_where_they_were_counted_before() -> None:
+    """As in a replay, whose limits and budgets go by them."""
+    assert batch.merge([request("a", tokens=5), request("b", tokens=7)]).tokens == 12
+    assert batch.merge([request("a", tokens=5), request("b")]).tokens is None
+
+
 def test_buckets_hold_only_what_an_answer_cannot_tell_apart() -> None:
     base = batch.bucket(request("a"))
     assert base == batch.bucket(request(["b", "c"]))
