@@ -17,8 +17,11 @@ from costopt.types import Json, Nano
 
 UNKNOWN = "unknown"
 NANO_PER_USD = 1_000_000_000
-#: Fields of our JSON documents that hold nano-USD.
-AMOUNTS = frozenset({"cost", "nano", "saved", "saved_assumed", "before", "after"})
+#: Fields of our JSON documents that hold nano-USD, a list of such sums, or sums by name.
+_SUMS = frozenset(
+    {"cost", "nano", "saved", "saved_assumed", "before", "after", "low", "high", "billed", "interplay"}
+)
+AMOUNTS = _SUMS | {"interval", "levers"}
 #: Fields whose content is the provider's or the user's own.
 FOREIGN = frozenset({"raw_usage", "tags", "headers"})
 
@@ -38,14 +41,36 @@ def usd(nano: Nano | None) -> str | None:
 def with_usd(document: Json) -> Json:
     """A copy of a JSON document in which each integer amount has its exact dollars beside it.
 
-    {"cost": 421000} becomes {"cost": 421000, "cost_usd": "0.000421000"}. What others wrote (`FOREIGN`) stays.
+    {"cost": 421000} becomes {"cost": 421000, "cost_usd": "0.000421000"}, and so do a list of amounts and amounts by
+    name. What others wrote (`FOREIGN`) stays.
     """
     told: Json = {}
     for name, value in document.items():
         told[name] = value if name in FOREIGN else _inside(value)
-        if name in AMOUNTS and (value is None or isinstance(value, int)):
-            told[f"{name}_usd"] = usd(value)
+        if name in AMOUNTS and _is_money(value):
+            told[f"{name}_usd"] = _dollars(value)
     return told
+
+
+def _is_money(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_sum, cast("Json", value).values()))
+    if isinstance(value, list | tuple):
+        sums = cast("Sequence[Any]", value)
+        return bool(sums) and all(map(_is_sum, sums))
+    return _is_sum(value)
+
+
+def _is_sum(value: Any) -> bool:
+    return value is None or isinstance(value, int)
+
+
+def _dollars(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: usd(nano) for name, nano in cast("Json", value).items()}
+    if isinstance(value, list | tuple):
+        return [usd(nano) for nano in cast("Sequence[Any]", value)]
+    return usd(value)
 
 
 def _inside(value: Any) -> Any:

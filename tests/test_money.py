@@ -85,6 +85,24 @@ def test_documents_carry_both_forms() -> None:
     }
 
 
+def test_lists_of_amounts_and_amounts_by_name_carry_both_forms_too() -> None:
+    document = {"interval": [-5, 1], "top": {"levers": {"cache": 7, "trim": None}}, "levers": [{"nano": 7}]}
+    assert with_usd(document) == {
+        "interval": [-5, 1],
+        "interval_usd": ["-0.000000005", "0.000000001"],
+        "top": {
+            "levers": {"cache": 7, "trim": None},
+            "levers_usd": {"cache": "0.000000007", "trim": None},
+        },
+        "levers": [{"nano": 7, "nano_usd": "0.000000007"}],
+    }
+    assert with_usd({"interval": None, "levers": []}) == {
+        "interval": None,
+        "interval_usd": None,
+        "levers": [],
+    }
+
+
 def test_what_providers_and_users_wrote_stays_as_it_is() -> None:
     document = {"raw_usage": {"cost": 3}, "tags": {"cost": 4}, "headers": {"cost": "5"}}
     assert with_usd(document) == document

@@ -74,6 +74,7 @@ def test_json_is_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     told = json.loads(capsys.readouterr().out)
     assert told["schema"] == 1
     assert told["plain"]["cost_usd"] == "1.000000001"
+    assert (told["billed_usd"], told["interplay_usd"]) == ("0.600000000", "0.000000001")
     assert told["saved"] == 400_000_001
     assert told["saved_by_lever"][1] == {"lever": "trim", "nano": -100_000_000, "nano_usd": "-0.100000000"}
     assert told["price_revision"] == "rev1"

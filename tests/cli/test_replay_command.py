@@ -166,6 +166,9 @@ def test_json_is_what_the_library_gives(ledger: str, capsys: pytest.CaptureFixtu
     assert (outcome["before"], outcome["after"], outcome["saved"]) == (12 * ONE, 7 * ONE, SAVED)
     assert outcome["saved_usd"] == usd(SAVED)
     assert sum(lever["nano"] for lever in outcome["levers"]) == SAVED
+    (lever,) = outcome["levers"]
+    assert [lever[f"{name}_usd"] for name in ("nano", "low", "high")] == [usd(SAVED)] * 3
+    assert outcome["top"][0]["levers_usd"] == {"cache": usd(ONE)}
     assert set(outcome["by"]) == {"day", "model", "tag:agent", "tag:session"}
     assert {group["name"] for group in outcome["answers"]} == {"from the cache"}
     assert [call["call"] for call in outcome["top"]] == ["b100", "b200", "b300", "b400", "b500"]
