@@ -24,7 +24,7 @@ ENDS = {
     "refused": "refused",
 }
 LIMITS = (
-    "What no replay can know: an agent that gets another answer goes on differently. Here its later prompts, "
+    "What no replay can know: an agent that gets another answer goes on differently. Here its later prompts "
     "stay as they were recorded, and no call comes earlier than it did."
 )
 

@@ -7,9 +7,11 @@ the ledger.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -24,11 +26,12 @@ from costopt.demo.speaker import Encode, lexemes
 from costopt.demo.workload import Answered
 from costopt.engine import PolicyLike
 from costopt.optimizer import Optimizer
+from costopt.policy import Ledger as Recording
 from costopt.policy import Policy, Price
 from costopt.policyfile import load
 from costopt.types import Usage
 from costopt.world import pricemap, tokenizers
-from costopt.world.ledger import Reader
+from costopt.world.ledger import Ledger, Reader
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -56,14 +59,30 @@ def compare(
 
     `ledger` is the folder for the wrapped run's ledger, which must be new; default a temporary one that is
     kept. `latency` is the simulator's, in seconds. `on_progress` hears run, calls done, calls in all. Takes
-    about fifteen seconds. Raises PolicyError, MissingModel.
+    about fifteen seconds. Raises PolicyError, MissingModel, and LedgerError at once where `ledger` cannot be one.
     """
     chosen = load(POLICY if policy is None else policy)
+    chosen = replace(chosen, ledger=chosen.ledger or Recording())
     if real_model:
         chosen = replace(chosen, prices={**chosen.prices, MODEL: AS_IF})
-    folder = ledger or Path(tempfile.mkdtemp(prefix="costopt-demo-"))
     provider = LocalModel if real_model else partial(Simulator, latency=latency, encode=tokenizer())
-    return _Demo(chosen, folder, provider, on_progress or (lambda run, done, total: None)).compare()
+    with _place(ledger) as folder:
+        return _Demo(chosen, folder, provider, on_progress or (lambda run, done, total: None)).compare()
+
+
+@contextmanager
+def _place(ledger: Path | None) -> Generator[Path]:
+    """The folder with a ledger in it; a temporary one goes with a demo that does not come to its end."""
+    folder = ledger or Path(tempfile.mkdtemp(prefix="costopt-demo-"))
+    try:
+        made = Ledger(folder)
+        made.open()
+        made.close()
+        yield folder
+    except BaseException:
+        if ledger is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 class _Demo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from costopt.demo.outcome import DemoResult
 from costopt.demo.run import compare
-from costopt.errors import PolicyError
+from costopt.errors import LedgerError, PolicyError
+from costopt.policy import Policy
 from costopt.world.ledger import Reader
 
 
@@ -55,6 +57,30 @@ def test_observing_costs_what_plain_costs(tmp_path: Path) -> None:
     watched = compare("observe", ledger=tmp_path, latency=0)
     assert watched.saved == 0 and watched.saved_by_lever == {}
     assert watched.plain.prompt_tokens == watched.wrapped.prompt_tokens
+
+
+def test_a_folder_that_can_hold_no_ledger_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LedgerError, match="cannot hold a ledger"):
+        compare(ledger=tmp_path / "file" / "below", latency=0, on_progress=lambda *_: pytest.fail("it ran"))
+
+
+def test_a_policy_without_a_ledger_is_recorded_all_the_same(tmp_path: Path) -> None:
+    watched = compare(Policy(cache=None, ledger=None), ledger=tmp_path, latency=0)
+    assert watched.wrapped.calls == watched.plain.calls
+
+
+def test_a_demo_that_is_broken_off_leaves_no_folder_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def enough(run: str, done: int, total: int) -> None:
+        if run == "wrapped":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(KeyboardInterrupt):
+        compare(latency=0, on_progress=enough)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_policy_is_refused_before_anything_runs(tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ class Reader:
         return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
     def fact(self, call: str) -> Fact:
-        """The call with this id, or the only one whose id begins so. Raises LedgerError."""
+        """The call with this id, or the only one whose id begins so. Raises NoSuchCall, LedgerError."""
         if not call:
-            raise LedgerError("which call? give its id or the beginning of it")
+            raise NoSuchCall("which call? give its id or the beginning of it")
         found = self._ids(call)
         if call in found:
             found = {call: found[call]}
