@@ -299,8 +299,9 @@ def depart(ride: Ride[Any], perform: Perform, pending: Any = None, executor: Exe
     """The caller left during an effect. What `pending` comes to all the same is handed over, when it does; an effect
     that does not wait (a settlement, a record) is still performed; then the flow is interrupted. What blocks is done
     on `executor`: who leaves an event loop must not hold it up."""
-    if isinstance(pending, Future) and not pending.cancel():
-        pending.add_done_callback(lambda done: _close_out(ride, perform, _outcome(done), executor))
+    asked = cast("Future[Any]", pending) if isinstance(pending, Future) else None
+    if asked is not None and not asked.cancel():
+        asked.add_done_callback(lambda done: _close_out(ride, perform, _outcome(done), executor))
     else:
         _close_out(ride, perform, _last_answer(ride.effect, perform), executor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -25,7 +26,7 @@ from scripted import (
 
 from costopt import wire
 from costopt.drive import Live, arun, astream, lockstep, run, stream
-from costopt.effects import Admit, Call, Correct, Flow, Join, Land, Settle, Write
+from costopt.effects import Admit, Call, Correct, Flow, Join, Land, Settle, Work, Write
 from costopt.errors import Interrupted, UpstreamError
 from costopt.flow import compose
 from costopt.policy import Budget, Cache, Limit, Policy
@@ -160,6 +161,72 @@ def test_a_cancelled_task_settles() -> None:
     world = asyncio.run(main())
     assert world.held == {}
     assert world.records[0].outcome == "left"
+
+
+def test_a_cancelled_task_does_not_wait_for_what_still_runs() -> None:
+    """The provider is still being asked on another thread: what that comes to is booked when it is there."""
+    running: Future[Any] = Future()
+    running.set_running_or_notify_cancel()
+    world = World()
+
+    def perform(effect: Any) -> Any:
+        answer = world.perform(effect)
+        return running if isinstance(effect, Call) else answer
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            task = asyncio.create_task(arun(compose(plan(FULL))(request()), perform, executor))  # type: ignore[arg-type]
+            while "Call" not in world.steps:
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert world.held
+            running.set_result(answer())
+
+    asyncio.run(main())
+    assert world.held == {}
+    assert world.spent == 12 * 150 + 3 * 600
+
+
+def test_what_blocks_after_a_cancellation_does_so_on_the_executor() -> None:
+    threads: list[str] = []
+    world = World(shape="work")
+
+    def perform(effect: Any) -> Any:
+        if isinstance(effect, Call):
+            world.trace.append(effect)
+            return Future()
+        if isinstance(effect, Settle):
+            return Work(lambda: threads.append(threading.current_thread().name))
+        return world.perform(effect)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1, thread_name_prefix="elsewhere") as executor:
+            task = asyncio.create_task(arun(compose(plan(FULL))(request()), perform, executor))  # type: ignore[arg-type]
+            while "Call" not in world.steps:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    assert threads == ["elsewhere_0"]
+    assert world.records[0].outcome == "left"
+
+
+def test_who_leaves_hears_of_no_other_trouble() -> None:
+    world = World()
+
+    def perform(effect: Any) -> Any:
+        if isinstance(effect, Call):
+            raise KeyboardInterrupt
+        if isinstance(effect, Write):
+            raise RuntimeError("no disk")
+        return world.perform(effect)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(compose(plan(FULL))(request()), perform)
+    assert world.held == {}
 
 
 def test_what_was_granted_while_leaving_is_given_back() -> None:

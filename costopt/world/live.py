@@ -54,6 +54,7 @@ class World:
         self.writer = Writer()
         self.flight = Flight()
         self.executor = Workers()
+        self._closed = False
         self._warned: set[str] = set()
         self._disk_rests_until = 0
         self._do: dict[type[Effect[Any]], Callable[[Any], Any]] = {
@@ -102,7 +103,7 @@ class World:
 
     @cached_property
     def disk(self) -> DiskCache | None:
-        if not self.policy.disk or self.folder is None:
+        if not self.policy.disk or self.folder is None or self._closed:
             return None
         _make_private(self.folder)
         return DiskCache(self.folder / "cache", self.policy.disk)
@@ -117,10 +118,9 @@ class World:
 
     @cached_property
     def till(self) -> Till:
-        if self.folder is None:
-            return Till(Wallet())
-        _make_private(self.folder)
-        return Till(Wallet(self.folder / "budgets.sqlite3"))
+        if self.folder is not None:
+            _make_private(self.folder)
+        return Till(Wallet(self.folder and self.folder / "budgets.sqlite3"), closed=self._closed)
 
     @cached_property
     def ledger(self) -> Ledger | None:
@@ -132,6 +132,7 @@ class World:
         through; its money and its record are booked then, each in a file opened for it."""
         self.executor.shutdown()
         self.writer.close()
+        self._closed = True
         self.flight.close()
         for name in ("gatherer", "limiter", "disk", "till", "ledger", "memory"):
             part: Any = self.__dict__.get(name)

@@ -17,10 +17,11 @@ _log = logging.getLogger("costopt")
 class Till:
     """`reserve` lets nothing through that cannot be checked; `settle` never costs a caller the answer he paid for."""
 
-    def __init__(self, wallet: Wallet) -> None:
+    def __init__(self, wallet: Wallet, *, closed: bool = False) -> None:
         self.wallet = wallet
         self._owed: deque[tuple[Hold, Nano]] = deque()
-        self._closed = self._warned = False
+        self._closed = closed
+        self._warned = False
 
     def reserve(self, call: str, claims: tuple[Claim, ...], nano: Nano, now: int) -> Hold:
         """Raises BudgetExceeded, BudgetUnavailable, Closed."""

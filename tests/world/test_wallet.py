@@ -298,3 +298,26 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
+
+
+def test_a_ctrl_c_as_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
+    class Begun(sqlite3.Connection):
+        struck = False
+
+        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
+            cursor = super().execute(sql, *args)
+            if sql.startswith("BEGIN") and not Begun.struck:
+                Begun.struck = True
+                raise KeyboardInterrupt
+            return cursor
+
+    wallet = Wallet(tmp_path / "budgets.sqlite3")
+    wallet.spent("all", NOW, NOW + DAY)  # makes the file
+    wallet._con = sqlite3.connect(
+        tmp_path / "budgets.sqlite3", factory=Begun, isolation_level=None, check_same_thread=False
+    )
+    with pytest.raises(KeyboardInterrupt):
+        wallet.reserve("one", (claim(100),), 1, NOW)
+    wallet.settle(wallet.reserve("two", (claim(100),), 1, NOW), 1)
+    assert wallet.spent("all", NOW, NOW + DAY) == 1
+    wallet.close()
