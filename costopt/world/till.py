@@ -49,7 +49,12 @@ class Till:
     def close(self) -> None:
         """A call under way may still settle: the file is opened for that alone."""
         self._closed = True
-        self.wallet.close()
+        try:
+            self._book()
+        except StoreUnavailable as trouble:
+            _log.warning("costopt: %d calls could not be booked: %s", len(self._owed), trouble)
+        finally:
+            self.wallet.close()
 
     def _book(self) -> None:
         while self._owed:

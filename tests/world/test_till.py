@@ -37,6 +37,26 @@ def test_what_cannot_be_booked_now_is_booked_before_anything_else_is_set_aside(
     till.close()
 
 
+def test_what_is_owed_at_the_end_is_booked_then_or_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "budgets.sqlite3"
+    till = Till(Wallet(file))
+    holds = [till.reserve(name, CLAIMS, 300, NOW) for name in ("one", "two")]
+    with sqlite3.connect(file) as other:
+        other.execute("ALTER TABLE spend RENAME TO elsewhere")
+    till.settle(holds[0], 100)
+    till.close()
+    assert "1 calls could not be booked" in caplog.text
+    with sqlite3.connect(file) as other:
+        other.execute("ALTER TABLE elsewhere RENAME TO spend")
+    till.settle(holds[1], 10)
+    till.close()
+    wallet = Wallet(file)
+    assert wallet.spent("all", NOW, NOW + DAY) == 110
+    wallet.close()
+
+
 def test_a_call_that_outlives_its_optimizer_is_booked_and_none_is_begun(tmp_path: Path) -> None:
     till = Till(Wallet(tmp_path / "budgets.sqlite3"))
     hold = till.reserve("one", CLAIMS, 600, NOW)
