@@ -9,7 +9,7 @@
     ├── CannotImport           a log to import is not there, or is in no format we read
     └── Refused                a call was not made, on purpose, before any money was spent
         ├── BudgetExceeded     a budget has no room for it
-        ├── UnknownPrice       a budget applies and the model has no known price
+        ├── UnknownPrice       a budget applies and nobody knows the most that the call can cost
         ├── BudgetUnavailable  a budget applies and the file that keeps it cannot be used
         ├── StoreFailed        the policy is strict, and the ledger or the disk cache cannot be used
         ├── InvalidControl     an `x-costopt-*` header that means nothing
@@ -95,7 +95,8 @@ class BudgetExceeded(Refused):
 
 
 class UnknownPrice(Refused):
-    """A budget applies to a model whose price is unknown."""
+    """A budget applies to a call whose worst case nobody knows: its model has no known price, or nothing bounds its
+    output or its web searches. The message says which, and what would help."""
 
 
 class BudgetUnavailable(Refused):

@@ -227,14 +227,14 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     spent = 0
     try:
         reply = yield from inner(request)
-        spent = receipts.cost(reply)
+        spent = plan.booked(request, reply, hold)
         return reply
     except Interrupted as left:
         # nobody knows how much the provider went on to say: a budget takes the worst case
         spent = hold.nano if left.partial else 0
         raise
     except UpstreamError as failure:
-        spent = receipts.cost(failure.partial)
+        spent = plan.booked(request, failure.partial, hold)
         raise
     finally:
         yield from Settle(hold, spent)
@@ -242,12 +242,11 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
 
 def _reserve(plan: Plan, request: Request, claims: Sequence[Claim]) -> Flow[Hold]:
     worst = plan.worst_case(request)
-    if worst is None and any(rule.on_unknown_price == "reject" for rule in plan.policy.budgets):
+    if worst.nano is None and any(rule.on_unknown_price == "reject" for rule in plan.policy.budgets):
         raise UnknownPrice(
-            f"{request.model} has no known price and a budget applies: add it to `prices:` in the policy, "
-            "or set the budget's `on_unknown_price: allow`"
+            f"a budget applies, and {worst.missing}, or set the budget's `on_unknown_price: allow`"
         )
-    return (yield from Reserve(request.id, tuple(claims), worst or 0))
+    return (yield from Reserve(request.id, tuple(claims), worst.nano or 0))
 
 
 def retry(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:

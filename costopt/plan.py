@@ -16,7 +16,8 @@ from costopt.decide import admit, batch, keys, receipts, route, trim
 from costopt.decide.budget import scope
 from costopt.decide.prices import PriceBook
 from costopt.decide.tokens import TokenCounter
-from costopt.effects import Quota, Ticket
+from costopt.decide.worst import Worst, worst_case
+from costopt.effects import Hold, Quota, Ticket
 from costopt.errors import BudgetExceeded, Unanswered
 from costopt.policy import Limit, Policy
 from costopt.types import Basis, Entry, Nano, Receipt, Reply, Request, Saving, Tier, Usage
@@ -244,31 +245,22 @@ class Plan:
         counted = request.provider in CHARGED_WHEN_ASKED
         return self.prompt_tokens(request) + (bound if counted else min(bound, EXPECTED_OUTPUT))
 
-    def worst_case(self, request: Request) -> Nano | None:
-        """The most this call can cost, or None where the model has no price or no bound on its output."""
-        prompt = self.prompt_tokens(request)
-        if not self.counter.exact(request.model):
-            prompt = int(prompt * ESTIMATE_MARGIN)
-        output = self._most_output(request)
-        if output is None:
-            return None
-        tier = str(request.body.get("service_tier") or "")
-        usages = (
-            Usage(input=prompt, output=output, service_tier=tier),
-            Usage(cache_write=prompt, output=output, service_tier=tier),
-            Usage(cache_write_1h=prompt, output=output, service_tier=tier),
-        )
-        costs = [self.book.cost(request.model, usage, request.provider) for usage in usages]
-        return None if costs[0] is None else max(cost for cost in costs if cost is not None)
+    def worst_case(self, request: Request) -> Worst:
+        """The most this call can cost, or what is missing to know it."""
+        margin = 1.0 if self.counter.exact(request.model) else ESTIMATE_MARGIN
+        return worst_case(request, self.prompt_tokens(request), margin, self.book)
 
-    def _most_output(self, request: Request) -> int | None:
-        if request.api == "embeddings":
+    def booked(self, request: Request, reply: Reply | None, hold: Hold) -> Nano:
+        """What budgets book for `reply`: its cost, without the fee of searches where the price map names none. All
+        that was held where more than that is unknown."""
+        receipt = reply.receipt if reply else None
+        if receipt is None:
             return 0
-        bound = wire.dialect(request.api).max_output(request.body)
-        if bound is not None:
-            return bound
-        row = self.book.find(request.model, request.provider)
-        return row.max_output if row else None
+        if receipt.cost is not None:
+            return receipt.cost
+        known = replace(receipt.usage, searches=0)
+        rest = self.book.cost(receipt.model, known, request.provider, request.at)
+        return hold.nano if rest is None else rest
 
     # money
 

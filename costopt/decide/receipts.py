@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from costopt.types import Nano, Receipt, Reply, Usage
-
-
-def cost(reply: Reply | None) -> Nano:
-    """What `reply` is booked at; an unpriced one books nothing."""
-    return (reply.receipt.cost or 0) if reply and reply.receipt else 0
+from costopt.types import Receipt, Reply, Usage
 
 
 def unheard(model: str) -> Reply:

@@ -180,7 +180,7 @@ def _budget(budget: Budget) -> Iterator[str]:
     )
     yield f"Spend at most {exact(budget.limit)} {window} {who}; beyond that, {then}."
     if budget.on_unknown_price == "allow":
-        yield "Let calls of models without a known price pass that budget uncounted."
+        yield "Let calls without a known price, or without a bound, pass that budget; it counts what is known of them."
 
 
 def _limit(limit: Limit) -> str:

@@ -188,7 +188,8 @@ BUDGET = Block(
         ),
         "on_exceed": Field(Choice(("reject", "downgrade"), later=("queue",)), "Default reject."),
         "on_unknown_price": Field(
-            Choice(("reject", "allow")), "For a model whose price is unknown. Default reject."
+            Choice(("reject", "allow")),
+            "For a call without a known price, or without a bound on its output or web searches. Default reject.",
         ),
     },
 )

@@ -57,6 +57,10 @@ class Dialect(Protocol):
 
     def needs(self, body: Json) -> frozenset[Need]: ...
 
+    def choices(self, body: Json) -> int:
+        """How many answers are asked for; each may be as long as the bound on one."""
+        ...
+
     def max_output(self, body: Json) -> int | None:
         """The caller's own bound on output tokens (all choices together), or None."""
         ...

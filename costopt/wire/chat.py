@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from costopt.types import Finish, Json, Need, Turn, Usage
 from costopt.wire import chat_stream, chunks, finish, parts, peek, tally, usage_chunks
 from costopt.wire.base import Event, Summary
-from costopt.wire.loose import encode, first_count, items, record, records, text
+from costopt.wire.loose import count, encode, items, record, records, text
 
 
 class _Seen(Struct):
@@ -87,9 +87,13 @@ class Chat:
             found.add("reasoning")
         return frozenset(found)
 
+    def choices(self, body: Json) -> int:
+        return max(1, count(body.get("n")))
+
     def max_output(self, body: Json) -> int | None:
-        bound = first_count(body.get("max_completion_tokens"), body.get("max_tokens"))
-        return bound * max(1, first_count(body.get("n"))) if bound else None
+        """Where both names of the bound are there, the larger: a provider may know that one only."""
+        bound = max(count(body.get("max_completion_tokens")), count(body.get("max_tokens")))
+        return bound * self.choices(body) if bound else None
 
     def summary(self, body: Json) -> Summary:
         return _summary(peek.convert(body, _Answer))

@@ -35,10 +35,14 @@ _ANSWERS = msgspec.json.Decoder(_Answer)
 class Completions(Plain):
     field = "prompt"
 
+    def choices(self, body: Json) -> int:
+        """Of each prompt; `best_of` are made, though only `n` are given."""
+        each = max(first_count(body.get("n")), first_count(body.get("best_of")), 1)
+        return each * max(1, len(self.turns(body)))
+
     def max_output(self, body: Json) -> int | None:
         bound = first_count(body.get("max_tokens")) or _DEFAULT_MAX_TOKENS
-        choices = max(first_count(body.get("n")), first_count(body.get("best_of")), 1)
-        return bound * choices * max(1, len(self.turns(body)))
+        return bound * self.choices(body)
 
     def summary(self, body: Json) -> Summary:
         return _summary(peek.convert(body, _Answer))

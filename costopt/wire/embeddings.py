@@ -26,6 +26,9 @@ _ANSWERS = msgspec.json.Decoder(_Answer)
 
 
 class Embeddings(Plain):
+    def choices(self, body: Json) -> int:
+        return 1
+
     def max_output(self, body: Json) -> int | None:
         return 0
 

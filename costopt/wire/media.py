@@ -16,6 +16,8 @@ _UNKNOWN_SIZE = (1024, 1024)
 _HEADER = 128 * 1024  # base64 characters; a photo keeps its size behind up to 64 KB of metadata
 _WAV_RATE = 48_000  # bytes a second: 24 kHz mono PCM16, what the audio models take
 _MP3_RATE = 16_000  # 128 kbit/s
+_LEAST_WAV_RATE = 8_000  # 8 kHz mono of 8 bits, as telephones have it
+_LEAST_MP3_RATE = 1_000  # 8 kbit/s, the lowest of MPEG-2 Layer III
 _PAGE_BYTES = 50_000  # assumed; a page of text and one figure
 _PAGE_TOKENS = 2_250
 
@@ -41,6 +43,11 @@ def audio(data: str, kind: str = "wav") -> int:
     return ceil(seconds * 10)
 
 
+def most_audio(data: str, kind: str = "wav") -> int:
+    """The most tokens it can have: its length at the fewest bytes a second that such audio comes in."""
+    return ceil(len(data) * 3 / 4 / (_LEAST_WAV_RATE if kind in ("wav", "pcm16") else _LEAST_MP3_RATE) * 10)
+
+
 def document(data: str) -> int:
     """Tokens of a base64 document at 2,250 a page; one page where only a URL or id is known."""
     pages = ceil(len(_payload(data)) * 3 / 4 / _PAGE_BYTES)
@@ -58,14 +65,22 @@ def _fit(size: tuple[int, int], side: int) -> tuple[float, float]:
     return max(1.0, size[0] * scale), max(1.0, size[1] * scale)
 
 
+def pixels(url: str) -> tuple[int, int]:
+    """Width and height of an image given as a data URL; 0 x 0 where that does not say."""
+    return _read_size(_payload(url))
+
+
 def _size(data: str) -> tuple[int, int]:
+    width, height = _read_size(data)
+    return (width, height) if width and height else _UNKNOWN_SIZE
+
+
+def _read_size(data: str) -> tuple[int, int]:
     """Width and height in pixels, read from the header of a base64 PNG, GIF, WebP or JPEG."""
     try:
-        head = base64.b64decode(data[:_HEADER])
+        return _header_size(base64.b64decode(data[:_HEADER]))
     except (binascii.Error, ValueError):
-        return _UNKNOWN_SIZE
-    width, height = _header_size(head)
-    return (width, height) if width and height else _UNKNOWN_SIZE
+        return (0, 0)
 
 
 def _header_size(head: bytes) -> tuple[int, int]:

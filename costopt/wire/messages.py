@@ -73,6 +73,9 @@ class Messages:
             found.add("reasoning")
         return frozenset(found)
 
+    def choices(self, body: Json) -> int:
+        return 1
+
     def max_output(self, body: Json) -> int | None:
         return count(body.get("max_tokens")) or None
 

@@ -64,10 +64,11 @@ def tokens(content: Any) -> int:
     """Estimated tokens of everything in `content` that is not text."""
     if not isinstance(content, list):
         return 0
-    return sum([_weight(part) for part in records(content)])
+    return sum([weight(part) for part in records(content)])
 
 
-def _weight(part: Json) -> int:
+def weight(part: Json) -> int:
+    """Estimated tokens of one part, as `tokens` counts it."""
     match part.get("type"):
         case "image_url":
             image = record(part.get("image_url"))

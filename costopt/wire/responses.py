@@ -90,6 +90,9 @@ class Responses:
             found.add("reasoning")
         return frozenset(found)
 
+    def choices(self, body: Json) -> int:
+        return 1
+
     def max_output(self, body: Json) -> int | None:
         return count(body.get("max_output_tokens")) or None
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from costopt import wire
 from costopt.types import Api, Finish, Reply, Usage
-from costopt.wire import sse
+from costopt.wire import demands, sse
 
 APIS = list(get_args(Api))
 KEYS = [
@@ -137,6 +137,8 @@ def test_requests(api: Api, body: dict[str, Any]) -> None:
     assert dialect.with_model(body, "m") == {**body, "model": "m"}
     dialect.needs(body)
     dialect.max_output(body)
+    assert dialect.choices(body) > 0
+    assert demands.read(body).sound >= 0
     assert isinstance(dialect.tools_text(body), str)
     for turn in turns:
         assert isinstance(turn.text, str) and turn.extra_tokens >= 0

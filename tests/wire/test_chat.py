@@ -112,7 +112,7 @@ def test_needs_of_parameters() -> None:
 
 def test_max_output_counts_every_choice() -> None:
     assert CHAT.max_output({"max_tokens": 10}) == 10
-    assert CHAT.max_output({"max_completion_tokens": 7, "max_tokens": 10, "n": 3}) == 21
+    assert CHAT.max_output({"max_completion_tokens": 7, "max_tokens": 10, "n": 3}) == 30
     assert CHAT.max_output({"max_tokens": None}) is None
 
 

@@ -1,0 +1,107 @@
+"""The most a call can cost, so that a budget which sets it aside beforehand is never passed."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from costopt import wire
+from costopt.decide import pictures
+from costopt.decide.pricemap import Row
+from costopt.decide.prices import PriceBook
+from costopt.types import Api, Nano, Request, Usage
+from costopt.wire.demands import Demands, read
+
+#: The most tokens of search results that one search puts before the model: what OpenAI's "Web search" guide names as
+#: the limit of its context. Other providers name none; theirs are taken to be as long.
+SEARCH_TOKENS = 128_000
+#: Models that search the web once for every answer, asked or not (guides of OpenAI and Perplexity).
+_SEARCHING = re.compile(r"search-(?:preview|api)|(?:^|/)sonar(?!.*deep-research)")
+#: Fields that bound the output, and the searches.
+_OUTPUT_BOUND: dict[Api, str] = {"responses": "max_output_tokens", "messages": "max_tokens"}
+_SEARCH_BOUND: dict[Api, str] = {"responses": "max_tool_calls"}
+
+
+class Worst(Struct, frozen=True):
+    """`nano` is the most a call can cost; where that is None, `missing` says what is not known and what would help."""
+
+    nano: Nano | None
+    missing: str = ""
+
+
+def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) -> Worst:
+    """The most `request` can cost. Its text counts as `prompt` tokens, by a tokenizer that may be short by `margin`.
+
+    Dearest of all: how long the answers may become (each of them, where several are asked for) and of what; what of
+    the prompt is written to the provider's cache; how many tokens its images can have; the searches, each of which
+    has a fee, brings its results and lets the model read the prompt once more.
+    """
+    name, row = request.model, book.find(request.model, request.provider)
+    tier = str(request.body.get("service_tier") or "")
+    if book.cost(name, Usage(input=1, output=1, service_tier=tier), request.provider) is None:
+        return Worst(None, _unpriced(name, tier if row else ""))
+    demands = read(request.body)
+    output, searches = _output(request, row), _searches(demands, name, row)
+    if output is None:
+        field = _OUTPUT_BOUND.get(request.api, "max_completion_tokens")
+        return Worst(None, f"nothing bounds the output of {name}: set {field} in the call")
+    if searches is None:
+        field = _SEARCH_BOUND.get(request.api, "max_uses of the search tool")
+        return Worst(None, f"nothing bounds the web searches of this call: set {field}")
+    inputs = _inputs(demands, name, int(prompt * margin), searches)
+    fees = searches if row and row.search is not None else 0
+    usages = [
+        replace(asked, **said, searches=fees, service_tier=tier)
+        for asked, said in product(inputs, _outputs(demands, output))
+    ]
+    costs = [book.cost(name, usage, request.provider) for usage in usages]
+    known = [cost for cost in costs if cost is not None]
+    return Worst(max(known)) if costs[0] is not None else Worst(None, _unpriced(name, tier))
+
+
+def _unpriced(model: str, tier: str) -> str:
+    where = f" in the service tier {tier!r}" if tier else ""
+    return f"{model} has no known price{where}: add it to `prices:` in the policy"
+
+
+def _output(request: Request, row: Row | None) -> int | None:
+    """The most output tokens of all answers together."""
+    view = wire.dialect(request.api)
+    bound = view.max_output(request.body)
+    if bound is None and row is not None and row.max_output is not None:
+        return row.max_output * view.choices(request.body)
+    return bound
+
+
+def _searches(demands: Demands, model: str, row: Row | None) -> int | None:
+    if row is not None and row.search_once and demands.searches is None:
+        return 1
+    return max(1, demands.searches or 0) if _SEARCHING.search(model) else demands.searches
+
+
+def _inputs(demands: Demands, model: str, text: int, searches: int) -> list[Usage]:
+    """The prompt as it can be billed: all of it fresh, or all but its audio written to the provider's cache."""
+    images = [(pictures.most(model, picture), picture.counted) for picture in demands.pictures]
+    seen = sum(most for most, _ in images)
+    text += sum(max(0, most - counted) for most, counted in images)
+    text += max(0, demands.sound - demands.sound_counted)
+    readings = 1 + searches
+    whole, sound = text * readings + SEARCH_TOKENS * searches, demands.sound * readings
+    fresh = Usage(input=whole, audio_input=sound)
+    cached = whole - min(sound, whole)
+    return [
+        fresh,
+        *([replace(fresh, image_input=seen * readings)] if seen else []),
+        Usage(input=whole - cached, audio_input=sound, cache_write=cached),
+        Usage(input=whole - cached, audio_input=sound, cache_write_1h=cached),
+    ]
+
+
+def _outputs(demands: Demands, output: int) -> list[dict[str, int]]:
+    """The output as it can be billed: as text, as reasoning, or where it was asked for as audio."""
+    kinds: list[dict[str, int]] = [{}, {"reasoning": output}]
+    kinds += [{"audio_output": output}] if demands.speaks else []
+    return [{"output": output, **kind} for kind in kinds]

@@ -1,0 +1,98 @@
+"""What a request lets its provider bill beyond the text it shows: what a budget has to set aside for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from costopt.types import Json
+from costopt.wire import media, parts
+from costopt.wire.loose import count, items, record, records, text
+
+#: Names that search tools have without a `type` (Gemini, by way of LiteLLM).
+_SEARCHES = ("google_search", "googleSearch")
+
+
+class Picture(Struct, frozen=True):
+    """An image: its size in pixels (0 x 0 where only a URL or an id is known), the `detail` asked for, and the tokens
+    it `counted` as in its turn."""
+
+    width: int
+    height: int
+    detail: str
+    counted: int
+
+
+class Demands(Struct, frozen=True):
+    """At most `searches` of the web are made; None is as many as the model likes. `speaks`: the answer may hold audio.
+    `sound` are the most tokens the audio of the prompt can have, of which its turns counted `sound_counted`."""
+
+    searches: int | None = 0
+    speaks: bool = False
+    pictures: tuple[Picture, ...] = ()
+    sound: int = 0
+    sound_counted: int = 0
+
+
+def read(body: Json) -> Demands:
+    """The demands of a body of any API: the names of their fields and parts do not overlap."""
+    shown = list(_parts(body))
+    sounds = [part for part in shown if part.get("type") == "input_audio"]
+    return Demands(
+        searches=_searches(body),
+        speaks=bool(body.get("audio")) or "audio" in items(body.get("modalities")),
+        pictures=tuple([picture for part in shown if (picture := _picture(part))]),
+        sound=sum(map(_sound, sounds)),
+        sound_counted=sum(map(parts.weight, sounds)),
+    )
+
+
+def _searches(body: Json) -> int | None:
+    """A chat with `web_search_options` is one search; a search tool is used up to `max_uses` times, and all tools of
+    the provider's together up to `max_tool_calls` times."""
+    found = 1 if body.get("web_search_options") is not None else 0
+    uses = [tool.get("max_uses") for tool in records(body.get("tools")) if _is_search(tool)]
+    if uses and (all_tools := count(body.get("max_tool_calls"))):
+        return found + all_tools
+    return found + sum(map(count, uses)) if all(map(count, uses)) else None
+
+
+def _is_search(tool: Json) -> bool:
+    kind = text(tool.get("type"))
+    return "web_search" in kind or kind in _SEARCHES or any(name in tool for name in _SEARCHES)
+
+
+def _parts(body: Json) -> Iterator[Json]:
+    for turn in (*records(body.get("messages")), *records(body.get("input"))):
+        yield from _inside(turn)
+
+
+def _inside(outer: Json) -> Iterator[Json]:
+    """The parts of a message, an item or another part."""
+    for field in ("content", "output", "source"):
+        inner: Any = outer.get(field)
+        if isinstance(inner, (list, dict)):
+            for part in records(inner) or [record(inner)]:
+                yield part
+                yield from _inside(part)
+
+
+def _picture(part: Json) -> Picture | None:
+    match part.get("type"):
+        case "image_url":
+            image = record(part.get("image_url"))
+            url, detail = text(image.get("url")), text(image.get("detail"))
+        case "input_image" | "computer_screenshot":
+            url, detail = text(part.get("image_url")), text(part.get("detail"))
+        case "image":
+            url, detail = "data:;base64," + text(record(part.get("source")).get("data")), ""
+        case _:
+            return None
+    return Picture(*media.pixels(url), detail, parts.weight(part))
+
+
+def _sound(part: Json) -> int:
+    sound = record(part.get("input_audio"))
+    return media.most_audio(text(sound.get("data")), text(sound.get("format")))

@@ -1,0 +1,212 @@
+"""Budgets: what is set aside before a call is the most it can cost, so that no bill passes the cap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from scripted import World, answer, request, serve
+
+from costopt import effects as ask
+from costopt import wire
+from costopt.errors import BudgetExceeded, UnknownPrice
+from costopt.policy import Budget, Policy, Price
+from costopt.types import Api, Reply, Request
+from costopt.world.wallet import Wallet
+
+DOLLAR = 10**9
+NOW = 1_795_471_200 * 10**9
+PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.example/1.png"}}
+SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 4000, "format": "mp3"}}
+
+
+class Purse(World):
+    """Keeps a real wallet."""
+
+    def __init__(self, api: Api, bill: dict[str, Any]) -> None:
+        super().__init__(lambda sent: said(api, sent, bill))
+        self.wallet = Wallet()
+        self.spent: int = 0
+
+    def _do(self, effect: ask.Effect[Any]) -> Any:
+        if isinstance(effect, ask.Reserve):
+            return self.wallet.reserve(effect.call, effect.claims, effect.nano, NOW)
+        if isinstance(effect, ask.Settle):
+            self.spent += effect.nano
+            return self.wallet.settle(effect.hold, effect.nano)
+        return super()._do(effect)
+
+
+def said(api: Api, sent: Request, usage: dict[str, Any]) -> Reply:
+    body: dict[str, Any] = {"id": "x", "model": sent.model, "usage": usage}
+    body |= {"output": [{"type": "web_search_call"}] * usage.get("calls", 0)} if api == "responses" else {}
+    return wire.read_body(api, 200, (), msgspec.json.encode(body))
+
+
+def asked(api: Api, model: str, provider: str = "openai", **fields: Any) -> Request:
+    return replace(request(api=api, model=model, **fields), provider=provider, at=NOW)
+
+
+def chat(prompt: int, output: int, **more: Any) -> dict[str, Any]:
+    return {"prompt_tokens": prompt, "completion_tokens": output, **more}
+
+
+def pictured(*parts: Any) -> list[Any]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+SEARCH = {"type": "web_search"}
+CLAUDE_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+#: What was asked, and the dearest bill that this allows.
+DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
+    "n": ("chat", asked("chat", "gpt-4o", n=8), chat(11, 8 * 16_384)),
+    "n and a bound": ("chat", asked("chat", "gpt-4o", n=8, max_tokens=500), chat(11, 8 * 500)),
+    "two bounds": (
+        "chat",
+        asked("chat", "gpt-4o", max_completion_tokens=5, max_tokens=900),
+        chat(11, 900),
+    ),
+    "best_of": (
+        "completions",
+        asked("completions", "gpt-3.5-turbo-instruct", prompt="Go on", n=1, best_of=5, max_tokens=700),
+        chat(2, 5 * 700),
+    ),
+    "audio out": (
+        "chat",
+        asked("chat", "gpt-audio", modalities=["text", "audio"], audio={"voice": "alloy"}, max_tokens=800),
+        chat(11, 800, completion_tokens_details={"audio_tokens": 800}),
+    ),
+    "audio in": (
+        "chat",
+        asked("chat", "gpt-audio", messages=pictured(SOUND), max_tokens=1),
+        chat(40, 1, prompt_tokens_details={"audio_tokens": 30}),
+    ),
+    "chat search": (
+        "chat",
+        asked("chat", "gpt-4o-search-preview", web_search_options={}, max_tokens=100),
+        chat(128_000, 100, server_tool_use={"web_search_requests": 1}),
+    ),
+    "chat search unasked": (
+        "chat",
+        asked("chat", "gpt-5-search-api", max_tokens=100),
+        chat(128_000, 100, server_tool_use={"web_search_requests": 1}),
+    ),
+    "responses search": (
+        "responses",
+        asked("responses", "gpt-4.1", input="hi", tools=[SEARCH], max_tool_calls=3, max_output_tokens=50),
+        {"input_tokens": 3 * 128_000, "output_tokens": 50, "calls": 3},
+    ),
+    "messages search": (
+        "messages",
+        asked(
+            "messages",
+            "claude-opus-4-5",
+            "anthropic",
+            tools=[CLAUDE_SEARCH | {"max_uses": 2}],
+            max_tokens=50,
+        ),
+        {
+            "input_tokens": 0,
+            "cache_creation": {"ephemeral_1h_input_tokens": 2 * 128_000},
+            "output_tokens": 50,
+            "server_tool_use": {"web_search_requests": 2},
+        },
+    ),
+    "pictures": (
+        "chat",
+        asked("chat", "gpt-4o-mini", messages=pictured(*[PICTURE] * 4), max_tokens=5),
+        chat(4 * 48_169 + 7, 5),
+    ),
+    "pictures of an unknown family": (
+        "chat",
+        asked("chat", "our-own", messages=pictured(PICTURE), max_tokens=5),
+        chat(75_000 + 7, 5),
+    ),
+    "all at once": (
+        "chat",
+        asked(
+            "chat",
+            "gpt-4o",
+            messages=pictured(PICTURE, SOUND),
+            n=3,
+            modalities=["audio"],
+            web_search_options={},
+            max_tokens=100,
+        ),
+        chat(2 * 1445 + 128_000, 300, completion_tokens_details={"audio_tokens": 300}),
+    ),
+}
+OWN = {"our-own": Price(input=DOLLAR, output=DOLLAR)}
+
+
+@pytest.mark.parametrize("name", DEAREST)
+@pytest.mark.parametrize("share", [3, 20])
+def test_no_bill_passes_the_cap(name: str, share: int) -> None:
+    """Of `share` calls at the dearest bill, the cap has room for all but a part of the last."""
+    api, sent, bill = DEAREST[name]
+    free = Purse(api, bill)
+    reply = serve(sent, Policy(budgets=(Budget(10**6 * DOLLAR, "day"),), prices=OWN), free)
+    assert reply.receipt is not None and reply.receipt.cost is not None, "the bill itself is known"
+    cap = reply.receipt.cost * share - 1
+    world, answered = Purse(api, bill), 0
+    for _ in range(share + 1):
+        try:
+            serve(sent, Policy(budgets=(Budget(cap, "day"),), prices=OWN), world)
+            answered += 1
+        except BudgetExceeded:
+            continue
+    assert world.spent <= cap
+    assert answered > 0 or share < 20, "a cap with ample room lets calls through"
+
+
+@pytest.mark.parametrize(
+    ("sent", "missing"),
+    [
+        (asked("responses", "gpt-4.1", input="hi", tools=[SEARCH]), "max_tool_calls"),
+        (
+            asked("messages", "claude-haiku-4-5", "anthropic", tools=[CLAUDE_SEARCH], max_tokens=9),
+            "max_uses",
+        ),
+        (asked("chat", "our-own"), "nothing bounds the output of our-own: set max_completion_tokens"),
+        (asked("responses", "our-own", input="hi"), "set max_output_tokens"),
+        (asked("chat", "nobody-knows-me"), "no known price: add it to `prices:`"),
+        (asked("chat", "gpt-4o", service_tier="flex"), "no known price in the service tier 'flex'"),
+    ],
+)
+def test_what_is_missing_is_named(sent: Request, missing: str) -> None:
+    world = World(lambda request: said(sent.api, request, chat(1, 1)))
+    with pytest.raises(UnknownPrice, match=missing):
+        serve(sent, Policy(budgets=(Budget(DOLLAR, "day"),), prices=OWN), world)
+    assert world.calls == []
+    allowed = Budget(DOLLAR, "day", on_unknown_price="allow")
+    serve(sent, Policy(budgets=(allowed,), prices=OWN), world)
+    assert len(world.calls) == 1
+
+
+def test_an_unknown_fee_leaves_the_rest_of_the_bill() -> None:
+    """The price map has no fee for a search by gpt-5.4."""
+    sent = asked("responses", "gpt-5.4", input="hi", tools=[SEARCH], max_tool_calls=1, max_output_tokens=9)
+    world = World(lambda request: said("responses", request, {"input_tokens": 9_000, "calls": 1}))
+    reply = serve(sent, Policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    assert reply.receipt is not None and reply.receipt.cost is None
+    assert world.spent == 9_000 * 2500
+
+
+def test_an_answer_whose_price_nobody_knows_takes_the_worst_case() -> None:
+    late = wire.read_body(
+        "chat", 200, (), b'{"model": "gpt-4o", "service_tier": "flex", "usage": {"prompt_tokens": 9}}'
+    )
+    world = World(lambda _: late)
+    reply = serve(asked("chat", "gpt-4o"), Policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    assert reply.receipt is not None and reply.receipt.cost is None
+    (reserved,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
+    assert world.spent == reserved > 0
+
+
+def test_a_plain_call_reserves_its_prompt_and_its_bound() -> None:
+    world = World(lambda _: answer(model="gpt-4o"))
+    serve(asked("chat", "gpt-4o", max_tokens=100), Policy(budgets=(Budget(DOLLAR, "day"),)), world)
+    (reserved,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
+    assert reserved == 11 * 2500 + 100 * 10_000
