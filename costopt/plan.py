@@ -258,6 +258,8 @@ class Plan:
             return 0
         if receipt.cost is not None:
             return receipt.cost
+        if not receipt.usage.searches:
+            return hold.nano
         known = replace(receipt.usage, searches=0)
         rest = self.book.cost(receipt.model, known, request.provider, request.at)
         return hold.nano if rest is None else rest
