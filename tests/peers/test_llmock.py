@@ -30,7 +30,7 @@ MODEL = "gpt-4o-mini"
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[Simulator]:
-    with running(llmock()) as made:
+    with running("llmock", llmock()) as made:
         yield made
 
 
