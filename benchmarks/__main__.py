@@ -7,6 +7,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.figure import NoMaterial, Report
+from costopt.errors import CostoptError
+
 NAMES = {
     "import": "CPU time of `import costopt`, and what it loads and opens",
     "hit": "a cache hit in memory and on disk, over the same client without costopt",
@@ -23,17 +26,29 @@ NAMES = {
 }
 
 
-def main() -> int:
+#: Those that have material of their own and take other instead; the rest measures what it makes.
+TAKE_DATA = ("clients", "importing", "replay")
+
+
+def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("name", nargs="?", choices=sorted(NAMES))
     parser.add_argument("--data", type=Path, help="material of the form the benchmark's docstring names")
     parser.add_argument("--json", action="store_true", help="print only the JSON line")
-    asked = parser.parse_args()
+    asked = parser.parse_args(argv)
     if asked.name is None:
         for name, what in NAMES.items():
             print(f"{name:<12} {what}")
         return 0
-    report = import_module(f"benchmarks.bench_{asked.name}").run(asked.data)
+    if asked.data is not None and asked.name not in TAKE_DATA:
+        parser.error(f"{asked.name} takes no --data (those that do: {', '.join(TAKE_DATA)})")
+    if asked.data is not None and not asked.data.exists():
+        parser.error(f"--data {asked.data}: there is nothing")
+    try:
+        report = import_module(f"benchmarks.bench_{asked.name}").run(asked.data)
+    except (NoMaterial, CostoptError, OSError) as trouble:
+        print(f"{asked.name}: nothing measured: {trouble}", file=sys.stderr)
+        report = Report(asked.name, "nothing measured", failed=True)
     report.print(as_json=asked.json)
     return 0 if report.holds else 1
 

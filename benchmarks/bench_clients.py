@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Report
+from benchmarks.figure import NoMaterial, Report
 from benchmarks.material import LIBRARY, optimizer
 from costopt import wire
 from costopt.edge.wrap import in_front_of
@@ -40,7 +40,10 @@ def _requests(data: Path | None) -> Iterator[dict[str, Any]]:
     if data is None:
         yield from OWN
         return
-    for path in sorted(data.glob("*.json")):
+    files = sorted(data.glob("*.json"))
+    if not files:
+        raise NoMaterial(f"no *.json in {data}")
+    for path in files:
         yield json.loads(path.read_text())
 
 

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figure import Report
+from benchmarks.figure import NoMaterial, Report
 from costopt.importing import Options, Summary, load
 
 CONVERSATIONS, TURNS = 80, 12
@@ -27,6 +27,8 @@ def run(data: Path | None = None) -> Report:
         log = data or _made_up(Path(folder) / "transcripts.jsonl")
         said = [[message.get("role") for message in talk] for talk in _talks(log)]
         spoken = sum(roles.count("assistant") for roles in said)
+        if not spoken:
+            raise NoMaterial(f"no assistant speaks in {log}")
         _load(log, Path(folder) / "warm")  # loads the price map and the tokenizer
         first, took = _load(log, Path(folder) / "ledger")
         second, took_again = _load(log, Path(folder) / "ledger")

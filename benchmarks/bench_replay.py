@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from benchmarks import traffic
-from benchmarks.figure import Report
+from benchmarks.figure import NoMaterial, Report
 from costopt.replaying import replay
 from costopt.replaying.change import Change
 from costopt.world.ledger import Reader
@@ -41,6 +41,8 @@ def run(data: Path | None = None) -> Report:
         ledger = data or _made(Path(folder))
         with Reader(ledger) as reader:
             calls = reader.count(0, 2**63 - 1)
+        if not calls:
+            raise NoMaterial(f"no call is recorded in {ledger}")
         report = Report("replay", f"{calls:,} recorded calls replayed, one process and one thread each")
         for name, policy in POLICIES.items():
             _add(report, name, _apart(ledger, policy))

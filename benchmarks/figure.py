@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+class NoMaterial(Exception):
+    """There is nothing to measure: not a benchmark that holds."""
+
+
 @dataclass
 class Figure:
     """One measured number. `bound` is what it must not exceed (or, with `at_least`, not fall below)."""
@@ -46,13 +50,14 @@ class Report:
     name: str
     what: str
     figures: list[Figure] = field(default_factory=list)
+    failed: bool = False
 
     def add(self, name: str, value: float, unit: str, bound: float | None = None, **more: Any) -> None:
         self.figures.append(Figure(name, value, unit, bound, **more))
 
     @property
     def holds(self) -> bool:
-        return all(figure.holds for figure in self.figures)
+        return not self.failed and all(figure.holds for figure in self.figures)
 
     def print(self, *, as_json: bool) -> None:
         if not as_json:
