@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         PolicyError,
         PromptTooLong,
         Refused,
+        StoreFailed,
         UnknownPrice,
         UnsupportedClient,
     )
@@ -52,6 +53,7 @@ _HOMES = {
         "PolicyError",
         "PromptTooLong",
         "Refused",
+        "StoreFailed",
         "UnknownPrice",
         "UnsupportedClient",
     ),
@@ -72,6 +74,7 @@ __all__ = [
     "PolicyError",
     "PromptTooLong",
     "Refused",
+    "StoreFailed",
     "UnknownPrice",
     "UnsupportedClient",
     "replay",

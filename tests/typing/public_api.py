@@ -40,6 +40,7 @@ def tags_and_errors() -> None:
     errors: list[type[costopt.CostoptError]] = [
         costopt.BudgetExceeded,
         costopt.BudgetUnavailable,
+        costopt.StoreFailed,
         costopt.InvalidControl,
         costopt.Closed,
         costopt.LedgerError,
