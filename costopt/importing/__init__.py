@@ -3,7 +3,7 @@
     costopt.importing.load("jsonl", ["calls.jsonl.gz"], ledger="~/.costopt")
 
 READ FIRST: `words` (what a format yields), then `run` (one import), `recording` (a call as a ledger record), `store`
-(each call once). Every other module is a format, or reads what several formats need.
+(each call once). `formats` has one module or folder a format; what several of them need stands beside it.
 """
 
 from costopt.importing.run import Summary, load

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from costopt.importing.codex import read
+from costopt.importing.formats.codex.sessions import read
 from costopt.importing.words import Imported, Line, Options, Unusable
 from costopt.types import Json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from costopt.importing.otlp import read
+from costopt.importing.formats.otlp.calls import read
 from costopt.importing.words import Found, Imported, Line, Options
 from costopt.types import Json
 from costopt.wire.loose import items, record

@@ -23,7 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from costopt.importing import load
-from costopt.importing.claude_code import read
+from costopt.importing.formats.claude_code.sessions import read
 from costopt.importing.words import Imported, Options
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_material import START, START_NS, answer, answers, bodies, body, facts, imported, line, whys
 
-from costopt.importing import Imported, Line, Options, Unusable, jsonl
+from costopt.importing import Imported, Line, Options, Unusable
+from costopt.importing.formats import jsonl
 from costopt.importing.recording import Recorder, record_id
 from costopt.world import pricemap
 from costopt.world.tokenizers import counter

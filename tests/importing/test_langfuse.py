@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from costopt.importing.langfuse import read
-from costopt.importing.langfuse_usage import counted
+from costopt.importing.formats.langfuse.export import read
+from costopt.importing.formats.langfuse.usage import counted
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Json, Usage
 

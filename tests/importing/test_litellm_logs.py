@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from import_material import facts, imported
 
 from costopt import wire
-from costopt.importing.litellm import read
+from costopt.importing.formats.litellm import read
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Json, Usage
 from costopt.wire.loose import encode

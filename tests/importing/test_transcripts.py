@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from import_material import answers, bodies, facts, imported, whys
 
-from costopt.importing.transcripts import START
+from costopt.importing.formats.transcripts import START
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]

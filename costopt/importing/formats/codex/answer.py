@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from costopt.importing.codex_counts import Counts
+from costopt.importing.formats.codex.counts import Counts
 from costopt.importing.words import Imported
 from costopt.tagging import TIMELESS
 from costopt.types import Json

@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from costopt.importing.agentlogs import folder, moment, said
-from costopt.importing.codex_answer import Answer, is_written
-from costopt.importing.codex_conversation import Conversation, Known
-from costopt.importing.codex_counts import Counts, born, counts, digest, tier, uuid_in
+from costopt.importing.formats.codex.answer import Answer, is_written
+from costopt.importing.formats.codex.conversation import Conversation, Known
+from costopt.importing.formats.codex.counts import Counts, born, counts, digest, tier, uuid_in
 from costopt.importing.words import Imported
 from costopt.types import Json
 from costopt.wire.loose import count, record, records, text

@@ -33,4 +33,4 @@ FORMATS = {
 
 def format_named(name: str) -> Format:
     """The module of a format. Raises KeyError."""
-    return cast(Format, import_module(f"costopt.importing.{FORMATS[name].module}"))
+    return cast(Format, import_module(f"{__name__}.{FORMATS[name].module}"))

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from costopt.importing.claude_lines import Node, size
+from costopt.importing.formats.claude_code.lines import Node, size
 from costopt.types import Json
 from costopt.wire.loose import record, text
 

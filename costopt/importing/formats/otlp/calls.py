@@ -18,11 +18,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from costopt.importing import chatform, counts, otlp_content
+from costopt.importing import chatform, counts
+from costopt.importing.formats.otlp import content as otlp_content
+from costopt.importing.formats.otlp.spans import Span, nested, spans
+from costopt.importing.formats.otlp.usage import raw_usage, usage_of
 from costopt.importing.labels import failure, labelled, provider
 from costopt.importing.nesting import Nest, Node
-from costopt.importing.otlp_spans import Span, nested, spans
-from costopt.importing.otlp_usage import raw_usage, usage_of
 from costopt.importing.reading import Item, documents
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.types import Api, Json, Usage

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from costopt.importing import chatform, chatsettings
-from costopt.importing.otlp_spans import Span, nested
+from costopt.importing.formats.otlp.spans import Span, nested
 from costopt.types import Json
 from costopt.wire.loose import items, record, records, text
 

@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from costopt.importing import chatform, chatsettings, langfuse_usage
+from costopt.importing import chatform, chatsettings
+from costopt.importing.formats.langfuse import usage as langfuse_usage
+from costopt.importing.formats.langfuse.rows import rows
 from costopt.importing.labels import failure, labelled, provider
-from costopt.importing.langfuse_rows import rows
 from costopt.importing.nesting import Nest, Node
 from costopt.importing.reading import Item
 from costopt.importing.times import moment

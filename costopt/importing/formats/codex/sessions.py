@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from costopt.importing.agentlogs import Clock, by_file
-from costopt.importing.codex_conversation import Known
-from costopt.importing.codex_rollout import Rollout
+from costopt.importing.formats.codex.conversation import Known
+from costopt.importing.formats.codex.rollout import Rollout
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 
 

@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from costopt.importing import counts
 from costopt.importing.agentlogs import Clock, by_file
-from costopt.importing.claude_calls import Call, Session
-from costopt.importing.claude_lines import Node, is_own
+from costopt.importing.formats.claude_code.calls import Call, Session
+from costopt.importing.formats.claude_code.lines import Node, is_own
 from costopt.importing.words import Found, Imported, Line, Options, Unusable
 from costopt.tagging import TIMELESS
 from costopt.types import Finish, Json, Nano, Usage

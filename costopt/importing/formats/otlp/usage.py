@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from costopt.importing import counts
-from costopt.importing.otlp_spans import Span
+from costopt.importing.formats.otlp.spans import Span
 from costopt.types import Json, Usage
 from costopt.wire.loose import first_count, text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from costopt.importing.codex_counts import Counts
+from costopt.importing.formats.codex.counts import Counts
 from costopt.types import Json
 
 

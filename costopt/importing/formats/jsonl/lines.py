@@ -27,8 +27,8 @@ from msgspec.structs import replace
 
 from costopt import wire
 from costopt.importing import counts, shapes
-from costopt.importing.batchfiles import Halves, is_half
-from costopt.importing.entries import Entry, entry_of
+from costopt.importing.formats.jsonl.batchfiles import Halves, is_half
+from costopt.importing.formats.jsonl.entries import Entry, entry_of
 from costopt.importing.labels import labelled
 from costopt.importing.reading import Item, documents
 from costopt.importing.times import moment
