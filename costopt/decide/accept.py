@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal, cast
 
@@ -79,13 +81,24 @@ def _parameters(name: str, body: Json) -> Json | None:
 
 def _follows(value: object, schema: Json) -> bool:
     """A schema that is itself wrong, or points outside, checks nothing: the provider is the one to say so."""
+    try:
+        validator = _validator(json.dumps(schema))
+        return validator is None or bool(validator.is_valid(value))
+    except Exception:  # noqa: BLE001 - why: a schema may be right and still break its check (a $ref that points
+        return True  # outside or at itself, a pattern that Python does not know): no reason to lose a paid answer
+
+
+@lru_cache(256)
+def _validator(encoded: str) -> Any:
+    """What checks answers against the schema in `encoded`, or None where the schema is wrong. Looking that over takes
+    three times as long as an answer, and a program asks with the same few schemas."""
     # why: imported at the first check, it takes a tenth of a second; litellm brings it along
     jsonschema: Any = import_module("jsonschema")
-    referencing: Any = import_module("referencing")
+    schema: Any = json.loads(encoded)
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
-        # why: an empty registry, or a remote $ref would be fetched from the network
-        return bool(kind(schema, registry=referencing.Registry()).is_valid(value))
-    except (jsonschema.exceptions.SchemaError, referencing.exceptions.Unresolvable):
-        return True
+    except jsonschema.exceptions.SchemaError:
+        return None
+    # why: an empty registry, or a remote $ref would be fetched from the network
+    return kind(schema, registry=import_module("referencing").Registry())

@@ -57,9 +57,19 @@ def test_without_a_schema_there_is_nothing_to_check(body: dict[str, Any]) -> Non
     assert accept("plain words", "json_schema", body)
 
 
-@pytest.mark.parametrize("schema", [{"type": "no-such-type"}, {"$ref": "https://example.com/remote.json"}])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "no-such-type"},
+        {"$ref": "https://example.com/remote.json"},
+        {"$ref": "#"},
+        {"additionalProperties": {"type": "string", "pattern": r"^\p{L}+$"}},
+        {"additionalProperties": {"pattern": 7}},
+        {"minProperties": 10**30, "type": 10**40},
+    ],
+)
 def test_a_schema_that_cannot_be_used_checks_nothing(
     schema: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "socket", None)
-    assert accept("{}", "json_schema", {"output_format": {"schema": schema}})
+    assert accept('{"a": "b"}', "json_schema", {"output_format": {"schema": schema}})
