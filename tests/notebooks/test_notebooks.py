@@ -30,9 +30,7 @@ def test_they_are_all_here() -> None:
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-@pytest.mark.skipif(
-    not (find_spec("matplotlib") and find_spec("pandas")), reason="pip install '.[notebook]'"
-)
+@pytest.mark.skipif(not (find_spec("matplotlib") and find_spec("pandas")), reason="pip install '.[notebook]'")
 def test_it_runs_from_top_to_bottom(notebook: Path, tmp_path: Path) -> None:
     script = tmp_path / "notebook.py"
     script.write_text("\n\n".join("".join(cell["source"]) for cell in code_cells(notebook)), encoding="utf-8")
