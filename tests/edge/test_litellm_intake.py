@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from pydantic import BaseModel
 
 from costopt.decide import keys
-from costopt.edge.litellm_intake import Asked, Setting, asked, outgoing
-from costopt.edge.litellm_names import owned
+from costopt.edge.litellm.intake import Asked, Setting, asked, outgoing
+from costopt.edge.litellm.names import owned
 
 OWNED = owned(litellm)
 MESSAGES = [{"role": "user", "content": "Hello"}]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from litellm.types.utils import Usage
 
 from costopt import wire
-from costopt.edge.litellm_reply import HEADERS, answer_of, chunks_of, reply_of
-from costopt.edge.litellm_stream import SyncChunks, Tap
+from costopt.edge.litellm.reply import HEADERS, answer_of, chunks_of, reply_of
+from costopt.edge.litellm.stream import SyncChunks, Tap
 from costopt.types import Reply, Request
 
 REQUEST = Request(

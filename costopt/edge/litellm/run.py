@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from costopt import wire
 from costopt.drive import Live, Opened, arun, astream, run, stream
-from costopt.edge.litellm_intake import Asked, Setting, asked, outgoing
-from costopt.edge.litellm_names import owned
-from costopt.edge.litellm_reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
-from costopt.edge.litellm_stream import AsyncChunks, Chunks, SyncChunks, Tap
+from costopt.edge.litellm.intake import Asked, Setting, asked, outgoing
+from costopt.edge.litellm.names import owned
+from costopt.edge.litellm.reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
+from costopt.edge.litellm.stream import AsyncChunks, Chunks, SyncChunks, Tap
 from costopt.types import Api, Reply, Request
 from costopt.world.upstream import failure_of
 

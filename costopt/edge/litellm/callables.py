@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from costopt.edge.litellm_run import AsyncRun, Edge, SyncRun
+from costopt.edge.litellm.run import AsyncRun, Edge, SyncRun
 from costopt.edge.refusal import as_sdk_error
 from costopt.errors import Refused, UnsupportedClient, UpstreamError
 from costopt.types import Api

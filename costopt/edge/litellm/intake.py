@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from costopt.edge.intake import OURS, Letterhead, control_of, parse_tags, read_headers
-from costopt.edge.litellm_names import HEADERS, OTHERS_ANSWER, is_noise, is_of_one_provider, is_secret
+from costopt.edge.litellm.names import HEADERS, OTHERS_ANSWER, is_noise, is_of_one_provider, is_secret
 from costopt.tagging import current
 from costopt.types import Api, Control, Json, Request
 
