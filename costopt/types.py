@@ -151,6 +151,7 @@ class Reply(Struct, frozen=True):
 
     `raw_usage` is the provider's usage object as it came. `usage` is None where the provider sent none, or zeros.
     `first_ns` is when its first byte came (0: not known), `waited_ns` how long limits held the request back.
+    `asked_usage` says whether a stream was asked to report usage (None: not known).
     """
 
     status: int = 200
@@ -165,6 +166,7 @@ class Reply(Struct, frozen=True):
     receipt: Receipt | None = None
     first_ns: int = 0
     waited_ns: int = 0
+    asked_usage: bool | None = None
 
 
 class Entry(Struct, frozen=True):

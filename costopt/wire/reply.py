@@ -48,10 +48,11 @@ def read_body(api: Api, status: int, headers: Headers, body: bytes) -> Reply:
 
 
 def read_events(
-    api: Api, status: int, headers: Headers, events: bytes, first_ns: int = 0
+    api: Api, status: int, headers: Headers, events: bytes, first_ns: int = 0, *, asked: Json | None = None
 ) -> tuple[Reply, bool]:
-    """A streamed answer as a Reply, and whether it came to its proper end. The reply holds the answer's JSON
-    too: it is 3% of the events, and admission, counting and the ledger all ask for it."""
+    """A streamed answer as a Reply, and whether it came to its proper end; `asked` is the body of the request it
+    answers (default: not known). The reply holds the answer's JSON too: it is 3% of the events, and admission,
+    counting and the ledger all ask for it."""
     spoken = _DIALECTS[api]
     seen = sse.parse(events)
     body = spoken.assemble(seen)
@@ -66,6 +67,7 @@ def read_events(
         raw_usage=said.raw_usage,
         finish=said.finish if status < 400 else "error",
         first_ns=first_ns,
+        asked_usage=None if asked is None else usage_chunks.wanted(asked),
     )
     return reply, status < 400 and spoken.complete(seen) and not any(map(_torn, seen))
 
@@ -107,6 +109,9 @@ def answer_stream(api: Api, reply: Reply, request_body: Json) -> bytes:
 
 
 def _restreamed(reply: Reply, request_body: Json) -> bytes:
+    """Who asks as the first one did gets what he got, though providers add or leave out usage as they please."""
+    if reply.asked_usage is usage_chunks.wanted(request_body):
+        return reply.events
     if not usage_chunks.wanted(request_body) and b'"usage"' not in reply.events:
         return reply.events
     if usage_chunks.fits(sse.last(reply.events, 2), request_body):

@@ -1,6 +1,7 @@
-"""Usage in a chunk stream, exactly when a request asks for it (`stream_options.include_usage`): then every
-chunk has a `usage` field, null but for the last, which has no choices; otherwise there is neither. Chunks
-that hold usage and choices at once stay as they were: their providers send them to everybody."""
+"""Usage in a chunk stream, for who asks otherwise than the request it answered, or nobody knows how that asked:
+exactly when he asks for it (`stream_options.include_usage`). Then every chunk has a `usage` field, null but for the
+last, which has no choices; otherwise there is neither. Chunks that hold usage and choices at once stay as they were:
+their providers send them to everybody."""
 
 from __future__ import annotations
 

@@ -45,6 +45,20 @@ def test_usage_is_taken_out_where_nobody_asked() -> None:
     assert wire.answer_stream("chat", read(FULL), PLAIN) == BARE + DONE
 
 
+@pytest.mark.parametrize("recorded", [FULL, BARE + DONE, BARE + USAGE + DONE], ids=["all", "none", "last"])
+@pytest.mark.parametrize("request_body", [ASKED, PLAIN], ids=["asked", "plain"])
+def test_who_asks_as_the_first_one_did_gets_what_he_got(recorded: bytes, request_body: Json) -> None:
+    reply, _ = wire.read_events("chat", 200, (), recorded, asked=request_body)
+    assert wire.answer_stream("chat", reply, request_body) == recorded
+
+
+def test_who_asks_otherwise_gets_what_he_asks_for() -> None:
+    asked, _ = wire.read_events("chat", 200, (), FULL, asked=ASKED)
+    assert wire.answer_stream("chat", asked, PLAIN) == BARE + DONE
+    plain, _ = wire.read_events("chat", 200, (), BARE + USAGE + DONE, asked=PLAIN)
+    assert wire.answer_stream("chat", plain, ASKED) == BARE + USAGE + DONE
+
+
 @pytest.mark.parametrize("field", [b'"usage": null, ', b'"usage":null,', b'"usage" : null ,'])
 def test_usage_null_in_any_spelling(field: bytes) -> None:
     spelt = BARE.replace(b'{"id"', b"{" + field + b'"id"') + USAGE + DONE
