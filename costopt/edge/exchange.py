@@ -1,22 +1,20 @@
-"""One HTTP exchange: the caller's HTTP request as a `Request`, and replies as HTTP responses. Waits for nothing."""
+"""One HTTP exchange: the caller's HTTP request as a `Request`, and what the provider sends as a `Reply`.
+
+Waits for nothing. What the caller gets is made in `costopt.edge.answering`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
 
 import msgspec
 
 from costopt import wire
-from costopt.drive import Live, Opened
+from costopt.drive import Opened
 from costopt.edge.intake import MAX_BODY, OURS, Address, Header, Known, request_of, retry_after_s
-from costopt.edge.refusal import as_last_word
 from costopt.errors import UpstreamError
-from costopt.money import usd
 from costopt.types import Control, Reply, Request
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("costopt")
 #: Headers that described the bytes as they travelled, not the answer.
-_TRAVEL = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
+TRAVEL = frozenset({b"content-encoding", b"content-length", b"transfer-encoding", b"connection"})
 
 
 def passed_on(library: Any, sent: Any) -> Any:
@@ -53,7 +51,8 @@ def read(engine: Engine, library: Any, known: Known, address: Address, sent: Any
 
 class Exchange:
     """The caller's HTTP request, the model call in it, and the provider's last response to it. `told` says that
-    there are headers of ours in it, which are not for the provider."""
+    there are headers of ours in it, which are not for the provider; `shown` gives the live stream, if there is one
+    and the caller still has it."""
 
     def __init__(self, engine: Engine, library: Any, sent: Any, request: Request, *, told: bool) -> None:
         self.engine = engine
@@ -63,8 +62,8 @@ class Exchange:
         self.response: Any = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.streams = self.packed = False
+        self.shown: Callable[[], Any] = lambda: None
         self._told = told
-        self._shown: Callable[[], Any] = lambda: None
         self._read: bytes | None = None
 
     def keep_out_of_caches(self, why: str) -> None:
@@ -85,13 +84,14 @@ class Exchange:
         """Whether the flow sends this call to another provider than the client's own."""
         return request.provider != self.request.provider
 
-    def came(self, response: Any) -> None:
-        """The head of the provider's response is there. `packed`: its bytes are not to be had as they travel."""
+    def came(self, request: Request, response: Any) -> None:
+        """The head of the provider's response to `request` is there. `packed`: its bytes are not to be had as they
+        travel."""
         headers = [(name.lower(), value) for name, value in response.headers.raw]
         said = dict(headers)
-        self.response = response
+        self.response, self._read = response, None
         self.headers = _text(headers)
-        self.streams = b"event-stream" in said.get(b"content-type", b"")
+        self.streams = _of_events(request, response.status_code, said.get(b"content-type", b"").lower())
         self.packed = b"content-encoding" in said or response.is_stream_consumed
 
     def lives(self, request: Request) -> bool:
@@ -100,7 +100,7 @@ class Exchange:
 
     def opened(self, request: Request, chunks: Any) -> Opened:
         status = self.response.status_code
-        read_events = partial(wire.read_events, request.api, status, self.headers)
+        read_events = partial(wire.read_events, request.api, status, self.headers, asked=request.body)
         return Opened(status, self.headers, chunks, read_events, self.engine.world.clock.now)
 
     def reply(self, request: Request, content: bytes) -> Reply:
@@ -111,9 +111,9 @@ class Exchange:
             failed = Reply(response.status_code, headers, content, finish="error")
             raise UpstreamError(failed, retry_after_s=wait)
         if self.streams:
-            return self._whole(
-                request, *wire.read_events(request.api, response.status_code, headers, content)
-            )
+            status = response.status_code
+            read = wire.read_events(request.api, status, headers, content, asked=request.body)
+            return self._whole(request, *read)
         return wire.read_body(request.api, response.status_code, headers, content)
 
     def _whole(self, request: Request, reply: Reply, complete: bool) -> Reply:
@@ -123,104 +123,26 @@ class Exchange:
         cut = self.library.RemoteProtocolError("the answer was cut off", request=self.sent)
         raise UpstreamError(None, cut, partial=reply)
 
-    def answer(self, reply: Reply) -> Any:
-        """`reply` in the form the caller asked for: the provider's own response where that is what it is."""
-        api, request = self.request.api, self.request
-        if reply.body is self._read and not request.stream:
-            self.response.headers = self.library.Headers([*self.response.headers.raw, *_told(request, reply)])
-            return self._timed(self.response)
-        if reply.finish == "error" and not reply.events:  # not an answer of this API: as it came
-            return self._response(reply, reply.body)
-        if request.stream:
-            return self._response(reply, wire.answer_stream(api, reply, request.body), _EVENTS)
-        return self._response(reply, wire.answer_body(api, reply), _JSON)
-
-    def _response(self, reply: Reply, content: bytes, kind: bytes | None = None) -> Any:
-        """`content` as a stream, which the HTTP client reads as it reads a provider's; reading it here as well would
-        cost more than all the rest."""
-        headers = _raw(reply.headers)
-        if kind is not None:
-            headers = [header for header in headers if header[0] != b"content-type"]
-            headers.append((b"content-type", kind))
-        headers += _told(self.request, reply)
-        headers.append((b"content-length", b"%d" % len(content)))
-        stream = self.library.ByteStream(content)
-        return self._timed(
-            self.library.Response(reply.status, headers=headers, stream=stream, request=self.sent)
-        )
-
-    def _timed(self, response: Any) -> Any:
-        """With the time it took: an HTTP client sets that only on responses it reads itself."""
-        response.elapsed = timedelta(microseconds=(self.engine.world.clock.now() - self.request.at) / 1000)
-        return response
-
-    def failed(self, failure: UpstreamError) -> Any:
-        """The provider's own error answer. Raises the HTTP library's own exception where there was none.
-
-        Where the policy tries again itself, the SDK is told (in the header both SDKs read, or by an error of its own)
-        that this was the last attempt: two layers of retries would multiply."""
-        reply = failure.reply
-        if reply is None:
-            cause = failure.cause or failure
-            raise as_last_word(cause, self.request.api, self.sent) if self._retries else cause
-        headers = _raw(reply.headers)
-        if self._retries:
-            headers = [header for header in headers if header[0] != b"x-should-retry"]
-            headers.append((b"x-should-retry", b"false"))
-        return self._timed(
-            self.library.Response(reply.status, headers=headers, content=reply.body, request=self.sent)
-        )
-
-    @property
-    def _retries(self) -> bool:
-        return self.engine.policy.retry.attempts > 1
-
-    def live(self, live: Live, body: Any) -> Any:
-        self.engine.watch(live)
-        headers = _raw(live.opened.headers)
-        headers += [(b"x-costopt-call", self.request.id.encode()), (b"x-costopt-cache", b"miss")]
-        response = self.library.Response(live.opened.status, headers=headers, stream=body, request=self.sent)
-        self._shown = ref(response)  # no more: who forgets a stream leaves it, at once
-        return response
-
-    def closed(self) -> None:
-        """A live stream came to its end, for the caller."""
-        if (shown := self._shown()) is not None:
-            self._timed(shown)
+    def is_own(self, reply: Reply) -> bool:
+        """Whether `reply` is what the provider's last response says: no cached answer, no other provider's."""
+        said = reply.events or reply.body
+        return said is self._read and reply.status == self.response.status_code
 
 
-_EVENTS = b"text/event-stream; charset=utf-8"
-_JSON = b"application/json"
+def _of_events(request: Request, status: int, kind: bytes) -> bool:
+    """Whether a response is a stream of events. Servers that name another type for one, or none, are read as streams
+    by the SDKs; an answer that is no stream comes as JSON, a gateway's own page as HTML."""
+    if b"event-stream" in kind:
+        return True
+    return request.stream and status == 200 and b"json" not in kind and b"html" not in kind
 
 
 def _text(headers: list[Header]) -> tuple[tuple[str, str], ...]:
-    """What headers say of the answer; as Latin-1, so that `_raw` gives the same bytes again."""
+    """What headers say of the answer; as Latin-1, so that who encodes it gets the same bytes again."""
     return tuple(
-        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in _TRAVEL]
+        [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name not in TRAVEL]
     )
-
-
-def _raw(headers: tuple[tuple[str, str], ...]) -> list[Header]:
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
 
 
 def _not_ours(sent: Any) -> list[Header]:
     return [header for header in sent.headers.raw if not header[0].lower().startswith(OURS)]
-
-
-def _told(request: Request, reply: Reply) -> list[Header]:
-    """What the caller is told about the call, in `x-costopt-*` headers: all of them on every answer (others rely on
-    it, though the SDKs' HTTP clients take 5 to 10 µs for each)."""
-    told = [
-        (b"x-costopt-call", request.id.encode()),
-        (b"x-costopt-cache", reply.tier.encode() if reply.tier else b"miss"),
-    ]
-    receipt = reply.receipt
-    if receipt is None:
-        return told
-    told.append((b"x-costopt-model", receipt.model.encode()))
-    if receipt.cost is not None:
-        told.append((b"x-costopt-cost", usd(receipt.cost).encode()))
-        saved = sum([saving.nano for saving in receipt.savings])
-        told.append((b"x-costopt-saved", usd(saved).encode()))
-    return told

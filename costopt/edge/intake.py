@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from hashlib import sha256
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -15,6 +15,9 @@ from costopt import wire
 from costopt.errors import InvalidControl
 from costopt.tagging import current
 from costopt.types import Api, Control, Request
+
+if TYPE_CHECKING:
+    from http.cookiejar import Cookie
 
 OURS = b"x-costopt-"
 #: Larger bodies pass through unread; no chat API takes more.
@@ -27,6 +30,8 @@ _NOISE = frozenset(
     b"content-encoding transfer-encoding cookie date traceparent tracestate baggage b3 sentry-trace x-request-id "
     b"x-client-request-id idempotency-key x-trace-id x-amzn-trace-id x-cloud-trace-context".split()
 )
+#: Cookies that Cloudflare, which stands before most providers, sets to route and to count. They name no one.
+_ROUTING = frozenset({"__cf_bm", "__cflb", "_cfuvid"})
 _NOISE_PREFIXES = (b"x-stainless-", b"x-b3-", b"sec-")
 _PROVIDERS = {
     "api.openai.com": "openai",
@@ -71,8 +76,9 @@ class Letterhead(msgspec.Struct, frozen=True):
     asked: Mapping[bytes, bytes]
 
 
-def read_headers(headers: tuple[Header, ...]) -> Letterhead:
-    secret = b""
+def read_headers(headers: tuple[Header, ...], who: bytes = b"") -> Letterhead:
+    """`who` is what else says who asks (`who_of`)."""
+    secret = who
     asked: dict[bytes, bytes] = {}
     rest: list[bytes] = []
     for name, value in headers:
@@ -90,12 +96,24 @@ def read_headers(headers: tuple[Header, ...]) -> Letterhead:
     return Letterhead(tenant, b"\n".join(rest).decode("latin-1"), asked)
 
 
-class Known:
-    """What URLs and headers say, remembered for one client: they are the same at call after call."""
+def who_of(cookies: Iterable[Cookie]) -> bytes:
+    """What cookies given to an HTTP client say of who asks: a session behind a gateway, say. Those that come later,
+    with answers, say nothing new, or every answer would have a tenant of its own."""
+    said = [
+        f"{each.domain}{each.path};{each.name}={each.value}\n"
+        for each in cookies
+        if each.name not in _ROUTING
+    ]
+    return "".join(sorted(said)).encode()
 
-    def __init__(self) -> None:
+
+class Known:
+    """What URLs and headers say, remembered for one client: they are the same at call after call. `who`: what the
+    client itself says of who asks."""
+
+    def __init__(self, who: bytes = b"") -> None:
         self.address = lru_cache(256)(address_of)
-        self._letterhead = lru_cache(256)(read_headers)
+        self._letterhead = lru_cache(256)(partial(read_headers, who=who))
 
     def letterhead(self, headers: list[Header]) -> Letterhead:
         return self._letterhead(tuple([header for header in headers if _kind(header[0]) != "noise"]))

@@ -10,13 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from functools import cache, partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from costopt.decide.retry import was_sent
 from costopt.drive import Live, Opened, arun, astream, run, stream
-from costopt.edge import exchange
+from costopt.edge import answering, exchange
 from costopt.edge.exchange import Exchange
-from costopt.edge.intake import Address, Known
+from costopt.edge.intake import Address, Known, who_of
 from costopt.edge.refusal import as_sdk_error
 from costopt.effects import Perform
 from costopt.errors import Closed, Refused, UpstreamError
@@ -27,19 +27,27 @@ if TYPE_CHECKING:
 
 
 class Edge(ABC):
-    """`inner` is the user's own HTTP client; `on_close` runs after it was closed."""
+    """`inner` is the user's own HTTP client; `on_close` runs after it was closed. Where that client `sends_itself`,
+    in a way of its own, what it puts into a request nobody sees: no answer to it is kept."""
+
+    #: The method that an HTTP client calls.
+    entrance: ClassVar[str]
 
     def __init__(self, library: ModuleType, inner: Any, engine: Engine, on_close: Callable[[], None]) -> None:
         self.library: Any = library
         self.inner = inner
         self.engine = engine
         self.on_close = on_close
-        self._known = Known()
-        self._signs = _has_own_send(library, inner)
+        self.sends_itself = _has_own(library, inner, "send")
+        self.builds_itself = _has_own(library, inner, "build_request")
+        self._known = Known(who_of(inner.cookies.jar))
 
-    def _transport(self, sent: Any) -> Any:
-        """The user's own transport for a request: the proxy or mount that its client would have taken."""
-        return self.inner._transport_for_url(sent.url)  # there is no public way to it
+    def _sender(self, sent: Any) -> Any:
+        """What sends a request that the client's own work was done on: the user's transport (the proxy or mount that
+        his client would have taken), or his client, where it sends in a way of its own."""
+        if self.sends_itself:
+            return partial(self.inner.send, stream=True)
+        return getattr(self.inner._transport_for_url(sent.url), self.entrance)  # there is no public way to it
 
     def _address(self, sent: Any) -> Address | None:
         address = self._known.address(sent.method, str(sent.url))
@@ -54,7 +62,7 @@ class Edge(ABC):
             at = exchange.read(self.engine, self.library, self._known, address, sent)
         except Refused as refusal:
             raise as_sdk_error(refusal, address.api) from None
-        if at and self._signs:
+        if at and self.sends_itself:
             at.keep_out_of_caches("the HTTP client's own send() may yet say who asks")
         return at
 
@@ -68,19 +76,25 @@ class Edge(ABC):
     def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Any: ...
 
 
-def _has_own_send(library: ModuleType, inner: Any) -> bool:
-    """Whether the user's client is of a class that sends in its own way: what it puts into a request nobody sees."""
-    sender = next(kind for kind in type(inner).__mro__ if "send" in vars(kind))
-    return sender.__module__.split(".")[0] != library.__name__
+def _has_own(library: ModuleType, client: Any, method: str) -> bool:
+    """Whether `client` is of a class that does this in its own way."""
+    if method in vars(client):
+        return True
+    doer = next(kind for kind in type(client).__mro__ if method in vars(kind))
+    return doer.__module__.split(".")[0] != library.__name__
 
 
 class SyncEdge(Edge):
     """Mixed into the library's `BaseTransport` by `transports`."""
 
+    entrance = "handle_request"
+
     def handle_request(self, sent: Any) -> Any:
-        send = self._transport(sent).handle_request
+        send = self._sender(sent)
         answer = self.answer(sent, send)
-        return send(exchange.passed_on(self.library, sent)) if answer is None else answer
+        if answer is None:
+            return send(exchange.passed_on(self.library, sent))
+        return answering.unread(self.library, answer, sent)
 
     def answer(self, sent: Any, send: Callable[[Any], Any]) -> Any:
         """The response to the model call in `sent`, None where there is none in it. `send` asks the provider."""
@@ -94,16 +108,16 @@ class SyncEdge(Edge):
         try:
             result = run(self.engine.flow(at.request), self._perform(at, send))
         except UpstreamError as failure:
-            return at.failed(failure)
+            return answering.failed(at, failure)
         except (Refused, Closed) as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
-            return at.live(result, _bodies(self.library)[0](stream(result), result, at))
-        return at.answer(result)
+            return answering.live(at, result, _bodies(self.library)[0](stream(result), result, at))
+        return answering.answered(at, result)
 
     def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
-            at.came(send(at.outgoing(request)))
+            at.came(request, send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.iter_bytes() if at.packed else at.response.iter_raw())
             content = at.response.read()
@@ -119,10 +133,14 @@ class SyncEdge(Edge):
 class AsyncEdge(Edge):
     """Mixed into the library's `AsyncBaseTransport` by `transports`."""
 
+    entrance = "handle_async_request"
+
     async def handle_async_request(self, sent: Any) -> Any:
-        send = self._transport(sent).handle_async_request
+        send = self._sender(sent)
         answer = await self.answer(sent, send)
-        return await send(exchange.passed_on(self.library, sent)) if answer is None else answer
+        if answer is None:
+            return await send(exchange.passed_on(self.library, sent))
+        return answering.unread(self.library, answer, sent)
 
     async def answer(self, sent: Any, send: Callable[[Any], Any]) -> Any:
         """`SyncEdge.answer` on an event loop."""
@@ -137,16 +155,16 @@ class AsyncEdge(Edge):
         try:
             result = await arun(self.engine.flow(at.request), self._perform(at, send), executor)
         except UpstreamError as failure:
-            return at.failed(failure)
+            return answering.failed(at, failure)
         except (Refused, Closed) as refusal:
             raise as_sdk_error(refusal, at.request.api) from None
         if isinstance(result, Live):
-            return at.live(result, _bodies(self.library)[1](astream(result, executor), result, at))
-        return at.answer(result)
+            return answering.live(at, result, _bodies(self.library)[1](astream(result, executor), result, at))
+        return answering.answered(at, result)
 
     async def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
-            at.came(await send(at.outgoing(request)))
+            at.came(request, await send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.aiter_bytes() if at.packed else at.response.aiter_raw())
             content = await at.response.aread()
@@ -180,7 +198,7 @@ class SyncBody(Body[Generator[bytes]]):
         self._chunks.close()
         self._live.leave()
         self._at.response.close()
-        self._at.closed()
+        answering.closed(self._at)
 
 
 class AsyncBody(Body[AsyncGenerator[bytes]]):
@@ -191,7 +209,7 @@ class AsyncBody(Body[AsyncGenerator[bytes]]):
         await self._chunks.aclose()
         self._live.leave(self._at.engine.world.executor)
         await self._at.response.aclose()
-        self._at.closed()
+        answering.closed(self._at)
 
 
 @cache

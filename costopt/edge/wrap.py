@@ -36,8 +36,18 @@ def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None)
             "(sync, async or Azure), an httpx client, or litellm.completion, acompletion, embedding or aembedding; "
             "for other frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
-    wrapped: C = given.copy(http_client=in_front_of(engine, inner, on_close))
-    return wrapped
+    return cast("C", _copy(given, in_front_of(engine, inner, on_close)))
+
+
+def _copy(client: Any, http: Any) -> Any:
+    try:
+        return client.copy(http_client=http)
+    except TypeError as error:  # the SDKs' copy() gives a class the arguments of its base class
+        raise UnsupportedClient(
+            f"cannot copy {type(client).__module__}.{type(client).__qualname__}, whose constructor takes other "
+            "arguments than the SDK's: give it http_client=optimizer.wrap(httpx.Client()) instead (AsyncClient for an "
+            "async one), or have it pass other arguments on"
+        ) from error
 
 
 def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:
@@ -52,8 +62,6 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
     side = 0 if isinstance(inner, library.Client) else 1
     return fronts(library)[side](
         transports(library)[side](library, inner, engine, on_close),
-        auth=inner.auth,
-        event_hooks=inner.event_hooks,
         base_url=inner.base_url,
         headers=inner.headers,
         params=inner.params,
@@ -62,6 +70,7 @@ def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambd
         follow_redirects=inner.follow_redirects,
         max_redirects=inner.max_redirects,
         trust_env=False,
+        default_encoding=inner._default_encoding,  # there is no public way to it
     )
 
 
