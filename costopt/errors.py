@@ -169,8 +169,9 @@ class UpstreamError(Unanswered):
 
 
 class Interrupted(Unanswered):
-    """The caller left. `partial` is what had arrived by then, or None where no answer had begun."""
+    """The caller left. `partial` is what had arrived by then, or None where no answer had begun; `sent` as above."""
 
-    def __init__(self, partial: Reply | None) -> None:
+    def __init__(self, partial: Reply | None, *, sent: bool = True) -> None:
         super().__init__("the caller left")
         self.partial = partial
+        self.sent = sent

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
+from itertools import count
 from typing import TypeAlias
 
 from costopt.decide import batch, receipts
@@ -52,7 +53,7 @@ from costopt.effects import (
 from costopt.errors import BudgetExceeded, Interrupted, Refused, Unanswered, UnknownPrice, UpstreamError
 from costopt.plan import Ladder, Plan
 from costopt.policy import Policy
-from costopt.types import Entry, Outcome, Record, Reply, Request
+from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request
 
 Handler: TypeAlias = Callable[[Request], Flow[Reply]]
 Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
@@ -158,10 +159,10 @@ def _climb(plan: Plan, request: Request, inner: Handler, ladder: Ladder, failed:
         for model in lower:
             reply = yield from inner(plan.attempt(request, model, hold=plan.checks))
             if plan.accepts(request, reply):
-                return plan.routed(request, reply, failed)
+                return plan.routed(request, reply, failed, model)
             request.note("route", f"{model} failed the check, escalating")
             failed.append(reply)
-        return plan.routed(request, (yield from inner(plan.attempt(request, top))), failed)
+        return plan.routed(request, (yield from inner(plan.attempt(request, top))), failed, top)
     except BudgetExceeded as full:
         if failed or not ladder.down or not plan.downgrades(request, full):
             raise
@@ -250,17 +251,38 @@ def _reserve(plan: Plan, request: Request, claims: Sequence[Claim]) -> Flow[Hold
 
 
 def retry(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
-    rules = plan.policy.retry
-    for attempt in range(1, rules.attempts):
+    """Again, while it is worth it. Tries that were sent and never answered may be billed: the call bears them."""
+    unheard: list[Receipt] = []
+    try:
+        reply = yield from _tried(plan, request, inner, unheard)
+    except Unanswered as failure:
+        if unheard:
+            failure.shown = receipts.after(failure.shown, unheard)
+        raise
+    return receipts.after(reply, unheard) if unheard else reply
+
+
+def _tried(plan: Plan, request: Request, inner: Handler, unheard: list[Receipt]) -> Flow[Reply]:
+    failed: UpstreamError | None = None
+    for attempt in count(1):
         try:
             return (yield from inner(request))
-        except UpstreamError as failure:
-            if not retries.worth_it(failure):
+        except Refused as refusal:
+            if failed is None:
                 raise
-            pause = retries.pause(rules, attempt, failure.retry_after_s, (yield from Random()))
-            request.note("retry", f"attempt {attempt} failed ({failure}), waiting {pause:.2f}s")
+            request.note("retry", f"no further attempt ({refusal})")
+            raise failed from None
+        except UpstreamError as failure:
+            if attempt >= plan.policy.retry.attempts or not retries.worth_it(failure):
+                raise
+            failed = failure
+        if failed.partial is not None and failed.partial.receipt is not None:
+            unheard.append(failed.partial.receipt)
+            failed.partial = None
+        pause = retries.pause(plan.policy.retry, attempt, failed.retry_after_s, (yield from Random()))
+        request.note("retry", f"attempt {attempt} failed ({failed}), waiting {pause:.2f}s")
         yield from Sleep(pause)
-    return (yield from inner(request))
+    raise AssertionError
 
 
 def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -296,7 +318,10 @@ def call(plan: Plan, request: Request) -> Flow[Reply]:
     try:
         reply = yield from Call(request)
     except Interrupted as left:
-        left.partial = plan.priced(request, left.partial or Reply(finish="incomplete"))
+        if left.partial is not None:
+            left.partial = plan.priced(request, left.partial)
+        elif left.sent:
+            left.partial = receipts.unheard(request.model)
         raise
     except UpstreamError as failure:
         if failure.partial is not None:

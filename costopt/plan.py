@@ -129,11 +129,9 @@ class Plan:
 
     def attempt(self, request: Request, model: str, hold: bool = False) -> Request:
         """`request` sent to `model` of the ladder, named `provider/name` as in the policy."""
-        if model == request.model:
+        if _is_asked(request, model):
             return replace(request, hold=hold)
         provider, _, name = model.partition("/")
-        if name == request.model and provider == request.provider:
-            return replace(request, hold=hold)
         body = wire.dialect(request.api).with_model(request.body, name)
         return replace(request, model=name, provider=provider, body=body, raw=b"", hold=hold)
 
@@ -144,8 +142,7 @@ class Plan:
             return True
         if reply.finish not in ("stop", "empty"):
             return False
-        text = wire.output_text(request.api, reply)
-        return route.accept(text, self.policy.route.cascade.check, request.body)
+        return admit.passes(request, reply, self.policy.route.cascade.check)
 
     def downgrades(self, request: Request, full: BudgetExceeded) -> bool:
         """Whether the budget that is full lets a cheaper model try."""
@@ -154,13 +151,13 @@ class Plan:
             rule.on_exceed == "downgrade" and scope(rule, request.tags) == full.scope for rule in rules
         )
 
-    def routed(self, request: Request, reply: Reply, failed: list[Reply]) -> Reply:
-        """`reply` with the cost of failed attempts and what the choice of model saved, against the model asked for
-        or, for the alias, the strongest of the ladder."""
+    def routed(self, request: Request, reply: Reply, failed: list[Reply], model: str = "") -> Reply:
+        """`reply` of `model` with the cost of failed attempts and what the choice of model saved, against the model
+        asked for or, for the alias, the strongest of the ladder."""
         receipt = reply.receipt
-        if receipt is None:
+        if receipt is None or (not failed and model and _is_asked(request, model)):
             return reply
-        attempts = tuple(each.receipt for each in failed if each.receipt)
+        attempts = (*receipt.attempts, *(each.receipt for each in failed if each.receipt))
         receipt = receipts.bearing(receipt, attempts)
         baseline, provider = self._baseline(request)
         before = self.book.cost(baseline, receipt.usage, provider, request.at)
@@ -333,6 +330,11 @@ class Ladder(Struct, frozen=True):
 
     up: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+
+
+def _is_asked(request: Request, model: str) -> bool:
+    """Whether `model`, named as in the policy, is the one that `request` asks for."""
+    return model in (request.model, f"{request.provider}/{request.model}")
 
 
 def _applies(limit: Limit, request: Request) -> bool:

@@ -15,6 +15,7 @@ from costopt import wire
 from costopt.decide import keys
 from costopt.errors import (
     BudgetExceeded,
+    Interrupted,
     LimitExceeded,
     NoModel,
     PromptTooLong,
@@ -483,3 +484,53 @@ def test_integers_of_any_size_have_keys() -> None:
     huge = [replace(request(), body={"seed": 2**70 + more}) for more in (0, 0, 1)]
     first, same, other = map(keys.key, huge)
     assert first == same != other
+
+
+def test_a_try_that_was_never_answered_stays_with_the_call() -> None:
+    asked: list[Request] = []
+
+    def slow_then_well(sent: Request) -> Reply:
+        asked.append(sent)
+        if len(asked) == 1:
+            raise UpstreamError(None, TimeoutError())
+        return answer()
+
+    world = World(slow_then_well)
+    reply = serve(request(), policy(retry=Retry(attempts=3)), world)
+    assert reply.receipt is not None
+    assert (reply.receipt.cost, len(reply.receipt.attempts)) == (None, 1)
+    assert unpriced(world.records[0].outcome, world.records[0].receipt)
+
+
+def test_a_budget_that_refuses_a_second_try_leaves_the_first_ones_failure() -> None:
+    def silent(sent: Request) -> Reply:
+        world.room = 0
+        raise UpstreamError(None, TimeoutError())
+
+    world = World(silent)
+    with pytest.raises(UpstreamError):
+        serve(request(), policy(retry=Retry(attempts=3), budgets=(Budget(DOLLAR, "day"),)), world)
+    (record,) = world.records
+    assert record.outcome == "error"
+    assert record.receipt is not None
+    assert (record.receipt.cost, len(record.receipt.attempts)) == (None, 1)
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_who_leaves_before_an_answer_begins_may_be_billed_if_it_was_sent(sent: bool) -> None:
+    def left(_: Request) -> Reply:
+        raise Interrupted(None, sent=sent)
+
+    world = World(left)
+    with pytest.raises(Interrupted):
+        serve(request(), policy(), world)
+    (record,) = world.records
+    assert unpriced(record.outcome, record.receipt) is sent
+
+
+def test_the_model_asked_for_saves_nothing_whatever_name_it_answers_under() -> None:
+    world = World(lambda sent: answer(model="gpt-4o-mini-2024-07-18"))
+    rules = policy(models=LADDER, budgets=(Budget(DOLLAR, "day", on_exceed="downgrade"),))
+    reply = serve(request(model="gpt-4o"), rules, world)
+    assert reply.receipt is not None
+    assert reply.receipt.savings == ()

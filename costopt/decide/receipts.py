@@ -12,6 +12,13 @@ def unheard(model: str) -> Reply:
     return Reply(0, finish="incomplete", receipt=Receipt(model, Usage(), None))
 
 
+def after(reply: Reply | None, tries: list[Receipt]) -> Reply:
+    """What a call came to (None: to nothing) after `tries` that nobody heard of again and that may be billed."""
+    reply = reply or Reply(0, finish="incomplete")
+    receipt = reply.receipt or Receipt(tries[-1].model, Usage(), 0)
+    return replace(reply, receipt=bearing(receipt, (*receipt.attempts, *tries)))
+
+
 def bearing(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Receipt:
     """`receipt` with the cost of `attempts`, paid answers that could not be used; unknown where one of theirs is."""
     costs = [receipt.cost, *(each.cost for each in attempts)]

@@ -103,7 +103,7 @@ def unpriced(outcome: str, receipt: Receipt | None) -> bool:
     of."""
     if outcome == "hit":
         return False
-    return receipt.cost is None if receipt else outcome in ("ok", "left")
+    return receipt.cost is None if receipt else outcome == "ok"
 
 
 def billed(outcome: str, answer: Usage | None, attempts: tuple[Receipt, ...]) -> tuple[Usage, ...]:

@@ -67,12 +67,9 @@ def model_then(fact: Fact, book: PriceBook) -> str:
 
 def failed_check(fact: Fact, request: Request, nth: int) -> Receipt | None:
     """The paid answer that failed the check then, if the `nth` (from 0) question of this call is that one again."""
-    if nth < len(fact.attempts) and fact.attempts[nth].model in (
-        request.model,
-        f"{request.provider}/{request.model}",
-    ):
-        return fact.attempts[nth]
-    return None
+    answers = [each for each in fact.attempts if each.cost is not None or each.usage.prompt]
+    names = (request.model, f"{request.provider}/{request.model}")
+    return answers[nth] if nth < len(answers) and answers[nth].model in names else None
 
 
 def usage_now(then: Usage, prompt: int, before: Split | None, now: Split) -> Usage:
@@ -137,10 +134,10 @@ def trouble(past: Past, usage: Usage | None, served: str = "") -> Exception | No
         return UpstreamError(failed, retry_after_s=_seconds(fact.headers.get("retry-after")))
     if fact.outcome == "error" and fact.finish == "error":
         return None  # a status of success, and no answer in what came: billed as it was
-    heard = usage is not None and (usage.prompt or usage.output)
+    heard = usage is not None and (usage.prompt or usage.output or not fact.unpriced)
     partial = answered(past, usage, served or fact.served, "incomplete") if usage and heard else None
     if fact.outcome == "left":
-        return Interrupted(partial)
+        return Interrupted(partial, sent=fact.unpriced)
     return UpstreamError(None, ConnectionError(), partial=partial, sent=fact.unpriced)
 
 
