@@ -104,6 +104,7 @@ DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
             "messages",
             "claude-opus-4-5",
             "anthropic",
+            system=[{"type": "text", "text": "hi", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
             tools=[CLAUDE_SEARCH | {"max_uses": 2}],
             max_tokens=50,
         ),
@@ -203,6 +204,29 @@ def test_an_answer_whose_price_nobody_knows_takes_the_worst_case() -> None:
     assert reply.receipt is not None and reply.receipt.cost is None
     (reserved,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
     assert world.spent == reserved > 0
+
+
+def reserved(sent: Request) -> int:
+    world = World(lambda _: answer(model=sent.model))
+    serve(sent, Policy(budgets=(Budget(10**6 * DOLLAR, "day"),)), world)
+    (nano,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
+    return nano
+
+
+def test_an_hour_in_the_cache_is_set_aside_where_it_is_asked_for() -> None:
+    plain = {"type": "text", "text": "word " * 1000, "cache_control": {"type": "ephemeral"}}
+    long = plain | {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    short, hour = (
+        reserved(asked("messages", "claude-opus-4-5", "anthropic", system=[part], max_tokens=1))
+        for part in (plain, long)
+    )
+    assert hour > 1.5 * short, "6.25 and 10 dollars a million"
+
+
+def test_no_more_is_set_aside_than_the_model_reads() -> None:
+    many = asked("chat", "gpt-5.6", messages=pictured(*[PICTURE] * 40), max_tokens=1)
+    more = asked("chat", "gpt-5.6", messages=pictured(*[PICTURE] * 80), max_tokens=1)
+    assert reserved(many) == reserved(more)
 
 
 def test_a_plain_call_reserves_its_prompt_and_its_bound() -> None:

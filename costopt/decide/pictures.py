@@ -10,6 +10,10 @@ OpenAI ("Images and vision" guide, "Calculating costs") has two ways:
 Anthropic ("Images and vision" guide): patches of 28 px, at most 4,784, from claude-opus-4-7 on; before, a token for 750
 pixels, about 1,600 at most (patches of 27 px are never fewer).
 
+Gemini ("Image understanding" and "Media resolution" guides): before Gemini 3, 258 tokens up to 384 x 384 px and 258 for
+each tile of a larger one, whose side is 768 px or, if no less than 256 px, two thirds of the image's shorter side: the
+dearer of these. From Gemini 3 on 1,120 with high resolution, the default, and 2,240 with `ultra_high`.
+
 Of an image of unknown size the dearest is assumed, up to 8000 x 8000 (Anthropic's limit, as OpenAI names none), of an
 unknown family the dearest of all of these.
 """
@@ -60,6 +64,28 @@ class Patches(Struct, frozen=True):
         return ceil((patches if limit is None else min(patches, limit)) * self.percent / 100)
 
 
+class Crops(Struct, frozen=True):
+    """Tokens of each tile, of which a small image is one."""
+
+    tile: int
+
+    def most(self, width: int, height: int, detail: str) -> int:
+        if max(width, height) <= 384:
+            return self.tile
+        sides = (768, max(256, min(width, height) * 2 // 3))
+        return self.tile * max(ceil(width / side) * ceil(height / side) for side in sides)
+
+
+class Resolutions(Struct, frozen=True):
+    """Tokens of any image, and with `detail: ultra_high`."""
+
+    high: int
+    ultra: int
+
+    def most(self, width: int, height: int, detail: str) -> int:
+        return self.ultra if detail == "ultra_high" else self.high
+
+
 #: The first whose name is found in a model's is its family.
 FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
     (re.compile(rf"(?:^|[./:]){name}"), family)
@@ -79,8 +105,15 @@ FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         (r"computer-use-preview", Tiles(65, 129)),
         (r"claude-(?:[123]|instant|[a-z]+-4(?:-[0-6](?!\d)|-\d{8}|@|$))", Patches(27, 100, 1600)),
         (r"claude-", Patches(28, 100, 4784)),
+        (r"gemini-(?:[12](?!\d)|(?:pro|flash)(?!-latest))", Crops(258)),
+        (r"gemini-", Resolutions(1120, 2240)),
     )
 )
+
+
+def billed_above_window(model: str) -> bool:
+    """Whether images are billed at a multiple of gpt-4o's tokens, so that the context window may not bound them."""
+    return bool(re.search(r"gpt-4o-mini", model))
 
 
 def most(model: str, picture: Picture) -> int:

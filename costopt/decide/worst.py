@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from math import inf
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -51,7 +52,7 @@ def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) ->
     if searches is None:
         field = _SEARCH_BOUND.get(request.api, "max_uses of the search tool")
         return Worst(None, f"nothing bounds the web searches of this call: set {field}")
-    inputs = _inputs(demands, name, int(prompt * margin), searches)
+    inputs = _inputs(demands, name, int(prompt * margin), searches, _window(request, row))
     fees = searches if row and row.search is not None else 0
     usages = [
         replace(asked, **said, searches=fees, service_tier=tier)
@@ -82,22 +83,38 @@ def _searches(demands: Demands, model: str, row: Row | None) -> int | None:
     return max(1, demands.searches or 0) if _SEARCHING.search(model) else demands.searches
 
 
-def _inputs(demands: Demands, model: str, text: int, searches: int) -> list[Usage]:
-    """The prompt as it can be billed: all of it fresh, or all but its audio written to the provider's cache."""
+def _window(request: Request, row: Row | None) -> float:
+    """The most tokens of a prompt that the model takes. A row with a price for longer prompts does not tell, and what
+    is said of one text says nothing of the many that an embedding or a completion may be asked for."""
+    if row is None or row.max_input is None or request.api not in ("chat", "responses", "messages"):
+        return inf
+    if pictures.billed_above_window(request.model):
+        return inf
+    return row.max_input if row.max_input > max(row.levels, default=0) else inf
+
+
+def _inputs(demands: Demands, model: str, text: int, searches: int, window: float) -> list[Usage]:
+    """The prompt as it can be billed: all of it fresh, or all but its audio written to the provider's cache.
+
+    The model reads it once, and once more after each search, up to `window` tokens at a time.
+    """
     images = [(pictures.most(model, picture), picture.counted) for picture in demands.pictures]
     seen = sum(most for most, _ in images)
     text += sum(max(0, most - counted) for most, counted in images)
     text += max(0, demands.sound - demands.sound_counted)
     readings = 1 + searches
-    whole, sound = text * readings + SEARCH_TOKENS * searches, demands.sound * readings
-    fresh = Usage(input=whole, audio_input=sound)
-    cached = whole - min(sound, whole)
-    return [
-        fresh,
-        *([replace(fresh, image_input=seen * readings)] if seen else []),
-        Usage(input=whole - cached, audio_input=sound, cache_write=cached),
-        Usage(input=whole - cached, audio_input=sound, cache_write_1h=cached),
+    whole = int(min(min(text, window) * readings + SEARCH_TOKENS * searches, window * readings))
+    sound = min(demands.sound * readings, whole)
+    seen = min(seen * readings, whole - sound)
+    cached = Usage(input=sound, audio_input=sound, cache_write=whole - sound)
+    return [Usage(input=whole, audio_input=sound, image_input=image) for image in sorted({0, seen})] + [
+        cached,
+        *([_for_an_hour(cached)] if demands.long_cache else []),
     ]
+
+
+def _for_an_hour(usage: Usage) -> Usage:
+    return replace(usage, cache_write=0, cache_write_1h=usage.cache_write)
 
 
 def _outputs(demands: Demands, output: int) -> list[dict[str, int]]:

@@ -27,13 +27,15 @@ class Picture(Struct, frozen=True):
 
 class Demands(Struct, frozen=True):
     """At most `searches` of the web are made; None is as many as the model likes. `speaks`: the answer may hold audio.
-    `sound` are the most tokens the audio of the prompt can have, of which its turns counted `sound_counted`."""
+    `sound` are the most tokens the audio of the prompt can have, of which its turns counted `sound_counted`.
+    `long_cache`: some of the prompt may be written to the provider's cache for an hour."""
 
     searches: int | None = 0
     speaks: bool = False
     pictures: tuple[Picture, ...] = ()
     sound: int = 0
     sound_counted: int = 0
+    long_cache: bool = False
 
 
 def read(body: Json) -> Demands:
@@ -46,7 +48,16 @@ def read(body: Json) -> Demands:
         pictures=tuple([picture for part in shown if (picture := _picture(part))]),
         sound=sum(map(_sound, sounds)),
         sound_counted=sum(map(parts.weight, sounds)),
+        long_cache=_asks_for_an_hour(body),
     )
+
+
+def _asks_for_an_hour(value: Any) -> bool:
+    """Whether a `ttl: 1h` stands anywhere: what is cached for an hour is asked for (Anthropic's "Prompt caching")."""
+    if isinstance(value, dict):
+        fields = record(value)
+        return fields.get("ttl") == "1h" or any(map(_asks_for_an_hour, fields.values()))
+    return isinstance(value, list) and any(map(_asks_for_an_hour, items(value)))
 
 
 def _searches(body: Json) -> int | None:

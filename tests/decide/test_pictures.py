@@ -39,6 +39,12 @@ def most(model: str, width: int = 0, height: int = 0, detail: str = "") -> int:
         ("claude-opus-4-7", 1000, 1000, "", 36 * 36),
         ("claude-opus-4-7", 0, 0, "", 4784),
         ("claude-haiku-5-5", 0, 0, "", 4784),
+        ("gemini-2.5-flash", 384, 300, "", 258),
+        ("gemini/gemini-2.5-pro", 960, 540, "", 6 * 258),
+        ("gemini-2.0-flash", 1600, 1200, "low", 6 * 258),
+        ("gemini-3.1-pro-preview", 1600, 1200, "high", 1120),
+        ("gemini-3.1-pro-preview", 0, 0, "ultra_high", 2240),
+        ("vertex_ai/gemini-flash-latest", 0, 0, "", 1120),
     ],
 )
 def test_each_family_has_its_own_price(model: str, width: int, height: int, detail: str, tokens: int) -> None:
@@ -47,12 +53,14 @@ def test_each_family_has_its_own_price(model: str, width: int, height: int, deta
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from(["", "low", "high", "original"]))
 def test_an_unknown_family_is_the_dearest(width: int, height: int, detail: str) -> None:
-    known = ("gpt-4o-mini", "gpt-4.1-nano", "gpt-6-luna", "claude-opus-5", "o1", "gpt-5.5")
+    known = ("gemini-2.5-pro", "gpt-4o-mini", "gpt-4.1-nano", "gpt-6-luna", "claude-opus-5", "o1", "gpt-5.5")
     assert most("mydep", width, height, detail) >= max(most(name, width, height, detail) for name in known)
 
 
 @given(
-    st.integers(1, 8000), st.integers(1, 8000), st.sampled_from(["gpt-4o", "gpt-5-mini", "gpt-6-luna", "x"])
+    st.integers(1, 8000),
+    st.integers(1, 8000),
+    st.sampled_from(["gpt-4o", "gpt-5-mini", "gpt-6-luna", "gemini-2.5-pro", "x"]),
 )
 def test_an_unknown_size_is_the_dearest(width: int, height: int, model: str) -> None:
     assert most(model) >= most(model, width, height)
