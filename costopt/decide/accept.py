@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 from importlib import import_module
 from typing import Any, Literal, cast
@@ -18,6 +19,8 @@ Check = Literal["json", "json_schema", "non_empty", "none"]
 #: Where the APIs carry the form an answer must have.
 _FORMATS = (("response_format",), ("text", "format"), ("output_config", "format"), ("output_format",))
 _JSON = ("json_object", "json_schema")
+#: What no reader makes a value of: text that is no JSON, or that is nested deeper than Python can follow.
+_UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
 
 
 def accept(text: str, check: Check, body: Json) -> bool:
@@ -32,7 +35,7 @@ def accept(text: str, check: Check, body: Json) -> bool:
         return True
     try:
         value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except _UNREADABLE:
         return False
     return check == "json" or schema is None or _follows(value, schema)
 
@@ -61,10 +64,11 @@ def _forms(body: Json) -> Iterator[Json]:
 
 
 def fits(name: str, arguments: str, body: Json) -> bool:
-    """Whether `arguments` are a JSON object, as the function `name` of the request's tools wants it."""
+    """Whether `arguments` are a JSON object, as the function `name` of the request's tools wants it. No text at all is
+    an empty object: so providers write a call without arguments."""
     try:
-        given = msgspec.json.decode(arguments, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeEncodeError):
+        given = msgspec.json.decode(arguments or "{}", type=dict[str, Any])
+    except _UNREADABLE:
         return False
     schema = _parameters(name, body)
     return schema is None or _follows(given, schema)
@@ -100,5 +104,12 @@ def _validator(encoded: str) -> Any:
         kind.check_schema(schema)
     except jsonschema.exceptions.SchemaError:
         return None
+    kind = jsonschema.validators.extend(kind, {"multipleOf": _multiple_of})
     # why: an empty registry, or a remote $ref would be fetched from the network
     return kind(schema, registry=import_module("referencing").Registry())
+
+
+def _multiple_of(validator: Any, step: float, value: Any, _: object) -> Iterator[Exception]:
+    """JSON schema's `multipleOf`, in the decimals that were written: as floats, 19.99 is no multiple of 0.01."""
+    if validator.is_type(value, "number") and (Fraction(str(value)) / Fraction(str(step))).denominator != 1:
+        yield import_module("jsonschema").ValidationError(f"{value} is not a multiple of {step}")

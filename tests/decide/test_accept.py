@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from costopt.decide.accept import accept, asked_schema
+from costopt.decide.accept import accept, asked_schema, fits
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -73,3 +73,40 @@ def test_a_schema_that_cannot_be_used_checks_nothing(
 ) -> None:
     monkeypatch.setattr(socket, "socket", None)
     assert accept('{"a": "b"}', "json_schema", {"output_format": {"schema": schema}})
+
+
+def test_an_answer_nested_too_deep_to_read_does_not_pass() -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    assert not accept(deep, "json", {})
+    assert not accept(deep, "json_schema", BODIES[0])
+    assert not fits("look", f'{{"n": {deep}}}', {})
+
+
+@pytest.mark.parametrize(
+    ("step", "value", "passes"),
+    [
+        (0.01, "19.99", True),
+        (0.1, "0.3", True),
+        (0.01, "19.999", False),
+        (0.01, "1e300", True),
+        (0.01, "7", True),
+        (0.5, "0.75", False),
+        (3, "9", True),
+        (3, "10", False),
+        (1, "1.5", False),
+        (0.01, '"19.99"', True),
+    ],
+)
+@pytest.mark.parametrize("draft", [{}, {"$schema": "http://json-schema.org/draft-07/schema#"}])
+def test_a_multiple_is_one_in_decimals(step: float, value: str, passes: bool, draft: dict[str, str]) -> None:
+    schema = {**draft, "type": "object", "properties": {"price": {"multipleOf": step}}}
+    text = f'{{"price": {value}}}'
+    assert accept(text, "json_schema", {"output_format": {"schema": schema}}) is passes
+    assert fits("pay", text, {"tools": [{"name": "pay", "input_schema": schema}]}) is passes
+
+
+def test_no_arguments_are_an_empty_object() -> None:
+    tools: dict[str, Any] = {"tools": [{"name": "now", "input_schema": {"type": "object", "properties": {}}}]}
+    assert fits("now", "", tools)
+    assert fits("now", "", {"tools": [{"type": "function", "function": {"name": "now"}}]})
+    assert not fits("look", "", {"tools": [{"name": "look", "input_schema": SCHEMA}]})
