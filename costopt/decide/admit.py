@@ -64,10 +64,14 @@ def _unfit_text(request: Request, reply: Reply) -> str:
     if not asks_json(request.body) or _withheld(reply):
         return ""
     check: Check = "json" if asked_schema(request.body) is None else "json_schema"
-    texts = wire.texts(request.api, reply)
-    if texts and all(accept(text, check, request.body) for text in texts):
-        return ""
-    return "it is not the JSON that was asked for"
+    return "" if passes(request, reply, check) else "it is not the JSON that was asked for"
+
+
+def passes(request: Request, reply: Reply, check: Check) -> bool:
+    """Whether the answer to `request` passes: each text that its reader takes alone where that must be JSON, all that
+    it says where it must only say something. An answer without text is an empty one."""
+    said = [wire.output_text(request.api, reply)] if check == "non_empty" else wire.texts(request.api, reply)
+    return all(accept(text, check, request.body) for text in said or [""])
 
 
 def _unfit_calls(request: Request, reply: Reply) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from costopt.decide.accept import accept as accept
 from costopt.decide.prices import PriceBook
 from costopt.errors import NoModel
 from costopt.policy import Model, Policy, Route

@@ -12,15 +12,23 @@ from costopt.wire.loose import encode, record, records, text
 
 def texts(api: Api, answer: Json) -> list[str]:
     """One per choice of a chat answer; one per text part of a Responses or Messages answer, whose SDKs read each
-    alone. No reasoning, no tool calls, no refusals."""
+    alone. No reasoning, no tool calls, no refusals, and no comments on the way to a final answer."""
     if api == "chat":
         return [_content(message.get("content")) for message in _messages(answer)]
     if api == "responses":
-        said = [part for item in records(answer.get("output")) for part in records(item.get("content"))]
+        said = [part for item in _final(answer) for part in records(item.get("content"))]
         return [text(part.get("text")) for part in said if part.get("type") == "output_text"]
     if api == "messages":
         return [text(b.get("text")) for b in records(answer.get("content")) if b.get("type") == "text"]
     return []
+
+
+def _final(answer: Json) -> list[Json]:
+    """The items of a Responses answer without messages of another phase than the final one, which SDKs do not read
+    as what was asked for (openai 3.54, `lib/_parsing/_responses.py`). All of them where no message is final."""
+    items = records(answer.get("output"))
+    final = [item for item in items if item.get("phase") in (None, "final_answer")]
+    return final if any(item.get("type") == "message" for item in final) else items
 
 
 def calls(api: Api, answer: Json) -> list[tuple[str, str]]:

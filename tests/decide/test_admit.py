@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from costopt import wire
-from costopt.decide.admit import lasting, storable
+from costopt.decide.accept import Check
+from costopt.decide.admit import lasting, passes, storable
 from costopt.policy import Cache
 from costopt.types import Api, Reply, Request
 
@@ -111,6 +112,41 @@ def test_json_without_a_schema_must_be_json(api: Api, body: dict[str, Any]) -> N
     assert not kept(request(api, body), reply(api, "Sure! Here is the JSON: {"))
     free = {"response_format": {"type": "text"}, "text": {"format": {"type": "text"}}}
     assert kept(request(api, free), reply(api, "plain words"))
+
+
+def phased(*said: tuple[str | None, str]) -> Reply:
+    """A Responses answer of messages, each of a phase."""
+    output = [
+        {"type": "message", "phase": phase, "content": [{"type": "output_text", "text": text}]}
+        for phase, text in said
+    ]
+    return wire.read_body(
+        "responses", 200, (), msgspec.json.encode({"status": "completed", "output": output})
+    )
+
+
+def test_only_the_final_answer_need_be_what_was_asked_for() -> None:
+    asked = request("responses", ASKING[1][1])
+    thought = ("commentary", "Let me think.")
+    assert kept(asked, phased(thought, ("final_answer", '{"n": 1}')))
+    assert kept(asked, phased(thought, (None, '{"n": 1}')))
+    assert not kept(asked, phased(thought, ("final_answer", "{}")))
+    assert not kept(asked, phased((None, "{}"), ("final_answer", '{"n": 1}')))
+    assert not kept(asked, phased(thought)), "no answer came"
+
+
+@pytest.mark.parametrize(("api", "body"), ASKING)
+def test_a_cascade_asks_of_an_answer_what_the_cache_asks(api: Api, body: dict[str, Any]) -> None:
+    asked, good = request(api, body), '{"n": 1}'
+    checks: tuple[Check, ...] = ("json", "json_schema", "non_empty")
+    for check in checks:
+        assert passes(asked, reply(api, good), check)
+        assert passes(asked, reply(api, good, good), check)
+        assert not passes(asked, reply(api), check)
+    assert not passes(asked, reply(api, good, "{}"), "json_schema")
+    assert not passes(asked, reply(api, good, "no"), "json")
+    assert passes(asked, reply(api, good, "\n"), "non_empty")
+    assert passes(asked, reply(api), "none")
 
 
 def test_a_streamed_answer_is_checked_as_well() -> None:
