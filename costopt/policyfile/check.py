@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from costopt.policy import Budget, Limit, Model, Price, Retry, Route
 from costopt.policyfile.block import Values
-from costopt.policyfile.kinds import suggest
+from costopt.policyfile.kinds import slips, suggest
 from costopt.policyfile.tree import Log, Node
 
 #: The providers a client's base URL is known for; see `edge.intake`.
@@ -26,6 +26,9 @@ _KNOWN = (
 PROVIDERS = frozenset((*_KNOWN, "together_ai", "xai"))
 #: Tells whether a model has a price: a test, or the names themselves.
 Known: TypeAlias = Callable[[str], bool] | Collection[str]
+#: An unknown name at most this many letters away from a known one is a slip: two letters changed places, say. One
+#: further away (gpt-4o-eu) may be the user's own, such as an Azure deployment's.
+SLIPS = 2
 
 
 class Parts:
@@ -117,11 +120,14 @@ def _tasks(parts: Parts) -> None:
 
 
 def _known(parts: Parts, known: Known, names: Collection[str]) -> None:
-    """Every model that is named is in the price map, or the file says what it costs."""
+    """A model to choose is in the price map, or the file says what it costs; another one that is named may have a name
+    of the user's own, which is no slip in a known one."""
     for place, name in _named(parts):
-        if _has_price(name, parts.prices) or is_known(name, known):
+        if has_price(name, parts.prices) or is_known(name, known):
             continue
         near = nearest(name, names, known)
+        if place[0] != "models" and not (near and slips(name, near) <= SLIPS):
+            continue
         mend = f"prices: {{{name}: {{input: $0.50, output: $1.50}}}}"
         hint = f"write {near or 'a known model'}, or add its price: {mend}"
         if place[0] == "limits":
@@ -141,7 +147,7 @@ def _named(parts: Parts) -> Iterator[tuple[tuple[str | int, ...], str]]:
                 yield ("limits", number, "models", at), name
 
 
-def _has_price(name: str, prices: Collection[str]) -> bool:
+def has_price(name: str, prices: Collection[str]) -> bool:
     """Whether the file prices this model, named with its provider or without."""
     whole = name in prices or name.partition("/")[2] in prices
     return whole or ("/" not in name and any(own.endswith(f"/{name}") for own in prices))

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from costopt.money import exact
 from costopt.policy import Budget, Limit, Policy, Route
-from costopt.policyfile.check import is_pattern
+from costopt.policyfile.check import has_price, is_pattern
 from costopt.policyfile.read import presets
 from costopt.policyfile.units import say_count, say_duration, say_rate, say_size
 from costopt.types import Nano
@@ -20,7 +20,7 @@ from costopt.types import Nano
 Prices: TypeAlias = Callable[[str], tuple[Nano, Nano] | None]
 #: What a model is for where no call can be routed to it, such as "embedding"; "" for all others.
 OtherUse: TypeAlias = Callable[[str], str]
-#: Whether a limit's pattern is for any known model.
+#: Whether a limit's pattern, or name, is for any known model.
 Matches: TypeAlias = Callable[[str], bool]
 
 
@@ -41,6 +41,7 @@ def explain(
         *(line for budget in policy.budgets for line in _budget(budget)),
         *map(_limit, policy.limits),
         *_idle(policy, matches),
+        *_strange(policy, prices, matches),
         *_retry(policy),
         *_batch(policy),
         *_prices(policy),
@@ -198,6 +199,17 @@ def _idle(policy: Policy, matches: Matches | None) -> Iterator[str]:
     for pattern in (name for limit in policy.limits for name in limit.models if is_pattern(name)):
         if not (matches(pattern) or any(fnmatchcase(name, pattern) for name in own)):
             yield f"Note: no known model matches {pattern}; unless one of yours does, that holds nothing back."
+
+
+def _strange(policy: Policy, prices: Prices | None, matches: Matches | None) -> Iterator[str]:
+    """Names, of models to limit or to replace, that only the user can know."""
+    if prices is None or matches is None:
+        return
+    limited = [name for limit in policy.limits for name in limit.models if not is_pattern(name)]
+    replaced = policy.route.downgrade if policy.route else ()
+    for name in dict.fromkeys((*limited, *replaced)):
+        if not (has_price(name, policy.prices) or prices(name) or matches(name)):
+            yield f"Note: no price map knows {name}; it is taken for a name of your own, such as a deployment's."
 
 
 def _retry(policy: Policy) -> Iterator[str]:

@@ -191,11 +191,11 @@ def suggest(word: str, valid: Iterable[str]) -> str:
 
     words = list(valid)
     near = difflib.get_close_matches(word, words, 3, 0.5)
-    nearest = min(near, key=lambda each: _slips(word, each), default="")
+    nearest = min(near, key=lambda each: slips(word, each), default="")
     return f"write {nearest}" if nearest else f"write {said(words)}"
 
 
-def _slips(word: str, other: str) -> int:
+def slips(word: str, other: str) -> int:
     """Letters to add, drop or change on the way from `word` to `other` (Levenshtein distance)."""
     row = list(range(len(other) + 1))
     for number, letter in enumerate(word, 1):

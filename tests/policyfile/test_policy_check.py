@@ -6,6 +6,7 @@ import pytest
 from policy_material import problems
 
 from costopt.errors import PolicyError
+from costopt.policy import Policy
 from costopt.policyfile import explain, parse
 from costopt.policyfile.check import matches
 
@@ -220,6 +221,40 @@ def test_a_slip_in_a_model_that_is_limited_is_refused() -> None:
     assert "write openai/gpt-4o-mini," in found.hint
     assert found.hint.endswith("or write openai/gpt-4o-mni* for a model of your own")
     assert parse(f"version: 1\n{limit.replace('mni', 'mni*')}", known=known).limits
+
+
+OWN = """
+version: 1
+models: [{{name: gpt-5-nano}}]
+route: {{downgrade: [{name}]}}
+limits: [{{group: mine, requests: 5/min, models: [{name}]}}]
+"""
+
+
+def strange(policy: Policy) -> list[str]:
+    """What is said of names that no price map knows, where it prices no model."""
+    said = explain(policy, lambda _: None, matches=lambda name: matches(name, NAMES, known))
+    return [line for line in said if "no price map knows" in line]
+
+
+@pytest.mark.parametrize("name", ["my-deployment", "azure/my-deployment", "gpt-4o-mini-eu"])
+def test_a_name_of_ones_own_may_be_limited_and_replaced(name: str) -> None:
+    text = OWN.format(name=name)
+    (note,) = strange(parse(text, known=known, names=NAMES))
+    assert f"no price map knows {name};" in note
+    assert not strange(parse(f"{text}prices: {{{name}: {{input: $1, output: $2}}}}", known=known))
+
+
+def test_a_name_that_is_nearly_a_known_one_may_be_a_slip() -> None:
+    found = problems(OWN.format(name="openai/gpt-5-nano-2"), known=known, names=NAMES)
+    assert [each.key for each in found] == ["route.downgrade[0]", "limits[0].models[0]"]
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini"])
+def test_a_known_name_is_not_called_strange(name: str) -> None:
+    assert not strange(parse(OWN.format(name=name), known=known, names=NAMES))
+    priced = explain(parse(OWN.format(name=name)), {name: (1, 2)}.get, matches=lambda _: False)
+    assert not any("no price map" in line for line in priced)
 
 
 @pytest.mark.parametrize(
