@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -59,6 +60,12 @@ def pictured(*parts: Any) -> list[Any]:
 
 SEARCH = {"type": "web_search"}
 CLAUDE_SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+FETCH = {"type": "web_fetch_20250910", "name": "web_fetch"}
+PDF = b"%PDF-1.4\n" + b"1 0 obj<</Type /Page/Parent 2 0 R>> endobj\n" * 100
+LEAFLET = {
+    "type": "file",
+    "file": {"file_data": "data:application/pdf;base64," + base64.b64encode(PDF).decode()},
+}
 #: What was asked, and the dearest bill that this allows.
 DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
     "n": ("chat", asked("chat", "gpt-4o", n=8), chat(11, 8 * 16_384)),
@@ -115,6 +122,27 @@ DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
             "server_tool_use": {"web_search_requests": 2},
         },
     ),
+    "messages fetch": (
+        "messages",
+        asked("messages", "claude-sonnet-4-6", "anthropic", tools=[FETCH | {"max_uses": 3}], max_tokens=50),
+        {"input_tokens": 3_900_000, "output_tokens": 50, "server_tool_use": {"web_fetch_requests": 3}},
+    ),
+    "messages bounded fetch": (
+        "messages",
+        asked(
+            "messages",
+            "claude-sonnet-4-6",
+            "anthropic",
+            tools=[FETCH | {"max_uses": 2, "max_content_tokens": 9000}],
+            max_tokens=50,
+        ),
+        {"input_tokens": 27_000, "output_tokens": 50},
+    ),
+    "a document": (
+        "chat",
+        asked("chat", "gpt-5.4", messages=pictured(LEAFLET), max_tokens=5),
+        chat(100 * 5000, 5),
+    ),
     "pictures": (
         "chat",
         asked("chat", "gpt-4o-mini", messages=pictured(*[PICTURE] * 4), max_tokens=5),
@@ -169,6 +197,14 @@ def test_no_bill_passes_the_cap(name: str, share: int) -> None:
         (
             asked("messages", "claude-haiku-4-5", "anthropic", tools=[CLAUDE_SEARCH], max_tokens=9),
             "max_uses",
+        ),
+        (
+            asked("messages", "claude-haiku-4-5", "anthropic", tools=[FETCH], max_tokens=9),
+            "web fetches.*max_uses",
+        ),
+        (
+            asked("messages", "our-own", "anthropic", tools=[FETCH | {"max_uses": 1}], max_tokens=9),
+            "max_content_tokens",
         ),
         (asked("chat", "our-own"), "nothing bounds the output of our-own: set max_completion_tokens"),
         (asked("responses", "our-own", input="hi"), "set max_output_tokens"),

@@ -14,6 +14,10 @@ Gemini ("Image understanding" and "Media resolution" guides): before Gemini 3, 2
 each tile of a larger one, whose side is 768 px or, if no less than 256 px, two thirds of the image's shorter side: the
 dearer of these. From Gemini 3 on 1,120 with high resolution, the default, and 2,240 with `ultra_high`.
 
+Pages of a document are read as text and as an image each (Anthropic, "PDF support": 1,500 to 3,000 tokens of text;
+OpenAI, "File inputs"); Gemini bills the image alone ("Document understanding": 258 tokens, "Media resolution": 1,120
+at most).
+
 Of an image of unknown size the dearest is assumed, up to 8000 x 8000 (Anthropic's limit, as OpenAI names none), of an
 unknown family the dearest of all of these.
 """
@@ -30,6 +34,10 @@ from costopt.wire.demands import Picture
 
 #: What an image may be that only a URL or an id is known of: the most patches, and the most tiles.
 LARGEST = ((8000, 8000), (8000, 3000))
+
+
+#: The most tokens of text on a page.
+PAGE_TEXT = 3000
 
 
 class Family(Protocol):
@@ -109,6 +117,13 @@ FAMILIES: tuple[tuple[re.Pattern[str], Family], ...] = tuple(
         (r"gemini-", Resolutions(1120, 2240)),
     )
 )
+
+
+def most_page(model: str) -> int:
+    """The most tokens of a document's page. Its image is taken to be a letter of 200 dots an inch."""
+    if "gemini" in model:
+        return most(model, Picture(384, 384, "", 0))
+    return PAGE_TEXT + most(model, Picture(1700, 2200, "", 0))
 
 
 def billed_above_window(model: str) -> bool:

@@ -52,7 +52,12 @@ def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) ->
     if searches is None:
         field = _SEARCH_BOUND.get(request.api, "max_uses of the search tool")
         return Worst(None, f"nothing bounds the web searches of this call: set {field}")
-    inputs = _inputs(demands, name, int(prompt * margin), searches, _window(request, row))
+    window, fetches = _window(request, row), demands.fetches
+    if fetches is None or (fetches and demands.fetched is None and window == inf):
+        field = "max_uses" if fetches is None else "max_content_tokens"
+        return Worst(None, f"nothing bounds the web fetches of this call: set {field} of the fetch tool")
+    text = int(prompt * margin) + _unseen(demands, name)
+    inputs = _inputs(demands, name, _Reading(text, searches, fetches, window))
     fees = searches if row and row.search is not None else 0
     usages = [
         replace(asked, **said, searches=fees, service_tier=tier)
@@ -93,17 +98,39 @@ def _window(request: Request, row: Row | None) -> float:
     return row.max_input if row.max_input > max(row.levels, default=0) else inf
 
 
-def _inputs(demands: Demands, model: str, text: int, searches: int, window: float) -> list[Usage]:
-    """The prompt as it can be billed: all of it fresh, or all but its audio written to the provider's cache.
+class _Reading(Struct, frozen=True):
+    """The model reads its `text`, and once more after each search and each fetch, up to `window` tokens at a time."""
 
-    The model reads it once, and once more after each search, up to `window` tokens at a time.
-    """
-    images = [(pictures.most(model, picture), picture.counted) for picture in demands.pictures]
-    seen = sum(most for most, _ in images)
-    text += sum(max(0, most - counted) for most, counted in images)
-    text += max(0, demands.sound - demands.sound_counted)
-    readings = 1 + searches
-    whole = int(min(min(text, window) * readings + SEARCH_TOKENS * searches, window * readings))
+    text: int
+    searches: int
+    fetches: int
+    window: float
+
+    @property
+    def times(self) -> int:
+        return 1 + self.searches + self.fetches
+
+    def tokens(self, fetched: int | None) -> int:
+        """All that is read, where a fetch brings `fetched` tokens (None: as many as fit) that stay in the prompt."""
+        page = self.window if fetched is None else fetched
+        pages = page * self.fetches * (1 + self.fetches + 2 * self.searches) / 2 if self.fetches else 0
+        whole = min(self.text, self.window) * self.times + SEARCH_TOKENS * self.searches + pages
+        return int(min(whole, self.window * self.times))
+
+
+def _unseen(demands: Demands, model: str) -> int:
+    """Tokens of images, documents and audio beyond those that the turns counted."""
+    page = pictures.most_page(model) if demands.documents else 0
+    images = sum(max(0, pictures.most(model, one) - one.counted) for one in demands.pictures)
+    documents = sum(max(0, page * one.pages - one.counted) for one in demands.documents)
+    return images + documents + max(0, demands.sound - demands.sound_counted)
+
+
+def _inputs(demands: Demands, model: str, reading: _Reading) -> list[Usage]:
+    """The prompt as it can be billed: all of it fresh, or all but its audio written to the provider's cache."""
+    seen = sum(pictures.most(model, picture) for picture in demands.pictures)
+    seen += sum(pictures.most_page(model) * document.pages for document in demands.documents)
+    whole, readings = reading.tokens(demands.fetched), reading.times
     sound = min(demands.sound * readings, whole)
     seen = min(seen * readings, whole - sound)
     cached = Usage(input=sound, audio_input=sound, cache_write=whole - sound)

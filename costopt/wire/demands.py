@@ -25,14 +25,25 @@ class Picture(Struct, frozen=True):
     counted: int
 
 
+class Document(Struct, frozen=True):
+    """A document of at most `pages`, and the tokens it `counted` as in its turn."""
+
+    pages: int
+    counted: int
+
+
 class Demands(Struct, frozen=True):
     """At most `searches` of the web are made; None is as many as the model likes. `speaks`: the answer may hold audio.
     `sound` are the most tokens the audio of the prompt can have, of which its turns counted `sound_counted`.
+    At most `fetches` of pages of the web are made, each of at most `fetched` tokens; None is as many as there are.
     `long_cache`: some of the prompt may be written to the provider's cache for an hour."""
 
     searches: int | None = 0
+    fetches: int | None = 0
+    fetched: int | None = 0
     speaks: bool = False
     pictures: tuple[Picture, ...] = ()
+    documents: tuple[Document, ...] = ()
     sound: int = 0
     sound_counted: int = 0
     long_cache: bool = False
@@ -41,11 +52,15 @@ class Demands(Struct, frozen=True):
 def read(body: Json) -> Demands:
     """The demands of a body of any API: the names of their fields and parts do not overlap."""
     shown = list(_parts(body))
+    fetching = [tool for tool in records(body.get("tools")) if "web_fetch" in text(tool.get("type"))]
     sounds = [part for part in shown if part.get("type") == "input_audio"]
     return Demands(
         searches=_searches(body),
+        fetches=_fetches(fetching),
+        fetched=_fetched(fetching),
         speaks=bool(body.get("audio")) or "audio" in items(body.get("modalities")),
         pictures=tuple([picture for part in shown if (picture := _picture(part))]),
+        documents=tuple([document for part in shown if (document := _document(part))]),
         sound=sum(map(_sound, sounds)),
         sound_counted=sum(map(parts.weight, sounds)),
         long_cache=_asks_for_an_hour(body),
@@ -68,6 +83,17 @@ def _searches(body: Json) -> int | None:
     if uses and (all_tools := count(body.get("max_tool_calls"))):
         return found + all_tools
     return found + sum(map(count, uses)) if all(map(count, uses)) else None
+
+
+def _fetches(tools: list[Json]) -> int | None:
+    uses = [count(tool.get("max_uses")) for tool in tools]
+    return sum(uses) if all(uses) else None
+
+
+def _fetched(tools: list[Json]) -> int | None:
+    """`max_content_tokens` of Anthropic's fetch tool; without one a page is as long as it likes."""
+    sizes = [count(tool.get("max_content_tokens")) for tool in tools]
+    return max(sizes, default=0) if all(sizes) else None
 
 
 def _is_search(tool: Json) -> bool:
@@ -102,6 +128,22 @@ def _picture(part: Json) -> Picture | None:
         case _:
             return None
     return Picture(*media.pixels(url), detail, parts.weight(part))
+
+
+def _document(part: Json) -> Document | None:
+    match part.get("type"):
+        case "file":
+            data = text(record(part.get("file")).get("file_data"))
+        case "input_file":
+            data = text(part.get("file_data"))
+        case "document":
+            source = record(part.get("source"))
+            if source.get("type") in ("text", "content"):
+                return None
+            data = text(source.get("data"))
+        case _:
+            return None
+    return Document(media.most_pages(data), parts.weight(part))
 
 
 def _sound(part: Json) -> int:

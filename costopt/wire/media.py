@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+import zlib
 from math import ceil
 
 _UNKNOWN_SIZE = (1024, 1024)
@@ -20,6 +22,12 @@ _LEAST_WAV_RATE = 8_000  # 8 kHz mono of 8 bits, as telephones have it
 _LEAST_MP3_RATE = 1_000  # 8 kbit/s, the lowest of MPEG-2 Layer III
 _PAGE_BYTES = 50_000  # assumed; a page of text and one figure
 _PAGE_TOKENS = 2_250
+_LEAST_PAGE_BYTES = 1_000  # assumed; the text of a page, compressed
+_MOST_PAGES = 1_000  # Gemini ("Document understanding" guide); Anthropic takes 600
+_PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
+_PAGE_COUNT = re.compile(rb"/Count\s+(\d{1,6})")
+_PACKED = re.compile(rb"/ObjStm[^\0]{0,500}?stream\r?\n")
+_MOST_UNPACKED = 1 << 20  # bytes; what PDF writers pack together is far less
 
 
 def openai_image(url: str, detail: str = "auto") -> int:
@@ -52,6 +60,35 @@ def document(data: str) -> int:
     """Tokens of a base64 document at 2,250 a page; one page where only a URL or id is known."""
     pages = ceil(len(_payload(data)) * 3 / 4 / _PAGE_BYTES)
     return _PAGE_TOKENS * max(1, pages)
+
+
+def most_pages(data: str) -> int:
+    """The most pages of a document given as a data URL or as base64: those that a PDF lists, for another the most that
+    its bytes can hold, and 1,000 of one that only a URL or an id is known of."""
+    try:
+        raw = base64.b64decode(data.rpartition(",")[2] if data.startswith("data:") else data)
+    except (binascii.Error, ValueError):
+        return _MOST_PAGES
+    if not raw or "://" in data[:16]:
+        return _MOST_PAGES
+    return min(_MOST_PAGES, _pdf_pages(raw) or ceil(len(raw) / _LEAST_PAGE_BYTES))
+
+
+def _pdf_pages(raw: bytes) -> int:
+    """Pages that a PDF lists, openly or in compressed object streams; 0 where it cannot be read."""
+    starts = [found.end() for found in _PACKED.finditer(raw)]
+    if not raw.startswith(b"%PDF") or len(starts) != raw.count(b"/ObjStm"):
+        return 0
+    try:
+        shown = [raw, *(_unpacked(raw, start) for start in starts)]
+    except zlib.error:
+        return 0
+    listed = sum(len(_PAGE.findall(text)) for text in shown)
+    return max(listed, *(int(count) for text in shown for count in _PAGE_COUNT.findall(text)), 0)
+
+
+def _unpacked(raw: bytes, start: int) -> bytes:
+    return zlib.decompressobj().decompress(memoryview(raw)[start:], _MOST_UNPACKED)
 
 
 def _payload(url: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+import zlib
 
 import pytest
 from hypothesis import given
@@ -55,3 +56,30 @@ def test_nothing_raises(data: str) -> None:
 def test_no_header_raises(data: bytes) -> None:
     for start in (b"\x89PNG", b"GIF8", b"RIFF\0\0\0\0WEBP", b"\xff\xd8\xff"):
         assert media.anthropic_image(base64.b64encode(start + data).decode()) > 0
+
+
+def pdf(*bodies: bytes) -> str:
+    return base64.b64encode(b"%PDF-1.7\n" + b"\n".join(bodies)).decode()
+
+
+def packed(text: bytes) -> bytes:
+    return b"9 0 obj<</Type/ObjStm/Filter/FlateDecode>>stream\r\n" + zlib.compress(text) + b"\nendstream"
+
+
+@pytest.mark.parametrize(
+    ("data", "pages"),
+    [
+        (pdf(b"<</Type/Pages/Count 2>>", b"<</Type /Page>>", b"<</Type/Page/Parent 2 0 R>>"), 2),
+        (pdf(b"<</Type/Page>>", packed(b"<</Type/Pages/Count 7>><</Type/Page>>" + b"<</Type/Page>>" * 6)), 8),
+        (pdf(b"<</Type/Pages/Count 40/Kids[3 0 R]>>"), 40),
+        (pdf(b"<</Type/Pages/Count 90000>>"), 1000),
+        (pdf(b"9 0 obj<</Type/ObjStm>>stream\n" + b"?" * 2900), 3),
+        ("data:application/pdf;base64," + pdf(b"<</Type/Page>>"), 1),
+        (base64.b64encode(b"x" * 2500).decode(), 3),
+        ("", 1000),
+        ("https://papers.example/1.pdf", 1000),
+        ("\u00fc", 1000),
+    ],
+)
+def test_the_most_pages_of_a_document(data: str, pages: int) -> None:
+    assert media.most_pages(data) == pages
