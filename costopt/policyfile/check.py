@@ -120,13 +120,14 @@ def _tasks(parts: Parts) -> None:
 
 
 def _known(parts: Parts, known: Known, names: Collection[str]) -> None:
-    """A model to choose is in the price map, or the file says what it costs; another one that is named may have a name
-    of the user's own, which is no slip in a known one."""
+    """A model to choose or to replace is in the price map, or the file says what it costs: what is cheaper than one
+    without a price is not known, and nothing would replace it. One to limit may have a name of the user's own, which
+    is no slip in a known one."""
     for place, name in _named(parts):
         if has_price(name, parts.prices) or is_known(name, known):
             continue
         near = nearest(name, names, known)
-        if place[0] != "models" and not (near and slips(name, near) <= SLIPS):
+        if place[0] == "limits" and not (near and slips(name, near) <= SLIPS):
             continue
         mend = f"prices: {{{name}: {{input: $0.50, output: $1.50}}}}"
         hint = f"write {near or 'a known model'}, or add its price: {mend}"

@@ -202,12 +202,11 @@ def _idle(policy: Policy, matches: Matches | None) -> Iterator[str]:
 
 
 def _strange(policy: Policy, prices: Prices | None, matches: Matches | None) -> Iterator[str]:
-    """Names, of models to limit or to replace, that only the user can know."""
+    """Names of models to limit that only the user can know."""
     if prices is None or matches is None:
         return
     limited = [name for limit in policy.limits for name in limit.models if not is_pattern(name)]
-    replaced = policy.route.downgrade if policy.route else ()
-    for name in dict.fromkeys((*limited, *replaced)):
+    for name in dict.fromkeys(limited):
         if not (has_price(name, policy.prices) or prices(name) or matches(name)):
             yield f"Note: no price map knows {name}; it is taken for a name of your own, such as a deployment's."
 

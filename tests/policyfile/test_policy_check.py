@@ -225,8 +225,6 @@ def test_a_slip_in_a_model_that_is_limited_is_refused() -> None:
 
 OWN = """
 version: 1
-models: [{{name: gpt-5-nano}}]
-route: {{downgrade: [{name}]}}
 limits: [{{group: mine, requests: 5/min, models: [{name}]}}]
 """
 
@@ -238,7 +236,7 @@ def strange(policy: Policy) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["my-deployment", "azure/my-deployment", "gpt-4o-mini-eu"])
-def test_a_name_of_ones_own_may_be_limited_and_replaced(name: str) -> None:
+def test_a_name_of_ones_own_may_be_limited(name: str) -> None:
     text = OWN.format(name=name)
     (note,) = strange(parse(text, known=known, names=NAMES))
     assert f"no price map knows {name};" in note
@@ -247,7 +245,15 @@ def test_a_name_of_ones_own_may_be_limited_and_replaced(name: str) -> None:
 
 def test_a_name_that_is_nearly_a_known_one_may_be_a_slip() -> None:
     found = problems(OWN.format(name="openai/gpt-5-nano-2"), known=known, names=NAMES)
-    assert [each.key for each in found] == ["route.downgrade[0]", "limits[0].models[0]"]
+    assert [each.key for each in found] == ["limits[0].models[0]"]
+
+
+def test_a_model_to_be_replaced_by_a_cheaper_one_has_a_price() -> None:
+    text = "version: 1\nmodels: [{name: gpt-5-nano}]\nroute: {downgrade: [my-deployment]}\n"
+    (found,) = problems(text, known=known, names=NAMES)
+    assert found.key == "route.downgrade[0]"
+    assert "add its price: prices: {my-deployment:" in found.hint
+    assert parse(f"{text}prices: {{my-deployment: {{input: $1, output: $2}}}}", known=known).route
 
 
 @pytest.mark.parametrize("name", ["gpt-4o-mini", "openai/gpt-4o-mini"])
