@@ -32,7 +32,8 @@ Tier: TypeAlias = Literal["", "memory", "disk", "flight"]
 class Usage(Struct, frozen=True):
     """Tokens of one call in disjoint buckets: input + cache_read + cache_write + cache_write_1h = the whole prompt.
 
-    `audio_input` and `image_input` are parts of `input`, `audio_output` and `reasoning` parts of `output`.
+    `audio_input` and `image_input` are parts of `input`, `audio_output`, `image_output` and `reasoning` parts
+    of `output`.
     `estimated` says the numbers were counted here because the provider sent none.
     """
 
@@ -48,6 +49,7 @@ class Usage(Struct, frozen=True):
     searches: int = 0
     service_tier: str = ""
     estimated: bool = False
+    image_output: int = 0
 
     @property
     def prompt(self) -> int:

@@ -38,6 +38,7 @@ class Rates(Struct, frozen=True):
     audio_input: Fine | None = None
     image_input: Fine | None = None
     audio_output: Fine | None = None
+    image_output: Fine | None = None
     search: Fine | None = None
     request: Fine | None = 0
 
@@ -47,7 +48,7 @@ BUCKETS = Rates.__struct_fields__
 
 def counts(usage: Usage, search_once: bool = False) -> tuple[int, ...]:
     """How many units of each bucket a call is billed, none twice."""
-    said = usage.output - usage.reasoning - usage.audio_output
+    said = usage.output - usage.reasoning - usage.audio_output - usage.image_output
     text = usage.input - usage.audio_input - usage.image_input
     return (
         text if text > 0 else 0,
@@ -59,6 +60,7 @@ def counts(usage: Usage, search_once: bool = False) -> tuple[int, ...]:
         usage.audio_input,
         usage.image_input,
         usage.audio_output,
+        usage.image_output,
         1 if search_once and usage.searches else usage.searches,
         1,
     )
@@ -132,6 +134,7 @@ def _own_rates(price: Price, search: Fine | None) -> Rates:
         audio_input=inp,
         image_input=inp,
         audio_output=out,
+        image_output=out,
         search=search,
     )
 
@@ -165,6 +168,7 @@ class _Resolver(Struct, frozen=True):
             audio_input=self._pick("audio_input", inp),
             image_input=self._pick("image_input", inp),
             audio_output=self._pick("audio_output", out),
+            image_output=self._pick("image_output", out),
             search=self.row.search,
             request=self.row.sheet.get(("request", 0, ""), 0),
         )

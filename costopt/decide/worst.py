@@ -145,7 +145,7 @@ def _for_an_hour(usage: Usage) -> Usage:
 
 
 def _outputs(demands: Demands, output: int) -> list[dict[str, int]]:
-    """The output as it can be billed: as text, as reasoning, or where it was asked for as audio."""
-    kinds: list[dict[str, int]] = [{}, {"reasoning": output}]
+    """The output as it can be billed: as text, as reasoning, as images, or where it was asked for as audio."""
+    kinds: list[dict[str, int]] = [{}, {"reasoning": output}, {"image_output": output}]
     kinds += [{"audio_output": output}] if demands.speaks else []
     return [{"output": output, **kind} for kind in kinds]

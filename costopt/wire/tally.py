@@ -31,6 +31,7 @@ class _Written(Struct, frozen=True):
     reasoning_tokens: Count = None
     thinking_tokens: Count = None
     audio_tokens: Count = None
+    image_tokens: Count = None  # LiteLLM
 
 
 class _Searches(Struct, frozen=True):
@@ -97,6 +98,7 @@ def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
     fresh = prompt - cached - written
     output, reasoning = _output(said, wrote, prompt)
     audio = min(sent.audio_tokens or 0, fresh)
+    spoken = min(wrote.audio_tokens or 0, output)
     return Usage(
         input=fresh,
         cache_read=cached,
@@ -104,7 +106,8 @@ def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
         output=output,
         reasoning=reasoning,
         audio_input=audio,
-        audio_output=min(wrote.audio_tokens or 0, output),
+        audio_output=spoken,
+        image_output=min(wrote.image_tokens or 0, max(0, output - reasoning - spoken)),
         image_input=min(sent.image_tokens or 0, fresh - audio),
         searches=searches or _searches(said),
         service_tier=text(tier) or text(said.service_tier),

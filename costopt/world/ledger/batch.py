@@ -26,7 +26,8 @@ from costopt.world.ledger.rollup import Rollup
 KEPT = frozenset({"content-type", "x-request-id", "request-id", "openai-processing-ms", "retry-after"})
 _KEPT_PREFIXES = ("x-ratelimit-", "anthropic-ratelimit-")
 #: The buckets of `Usage`, in its order.
-_USAGE = Usage.__struct_fields__
+#: The last, images in the output, is read from `raw_usage`.
+_USAGE = Usage.__struct_fields__[:-1]
 _FACT = (
     "INSERT INTO facts(n, id, started, ended, first, origin, tagset, outcome, tier, status, finish, stream,"
     f" control, trimmed, waited, {', '.join(_USAGE)}, raw_usage, cost, unpriced, error, headers, attempts, cache_key,"
@@ -130,7 +131,7 @@ class Batch:
             request.control.cache,
             receipt.trimmed if receipt else 0,
             reply.waited_ns if reply else 0,
-            *(astuple(used) if used else (None,) * len(_USAGE)),
+            *(astuple(used)[: len(_USAGE)] if used else (None,) * len(_USAGE)),
             self._raw_usage(reply.raw_usage if reply else None),
             receipt.cost if receipt else None,
             words.unpriced(record.outcome, receipt),

@@ -15,6 +15,7 @@ import msgspec
 import zstandard
 
 from costopt.types import Decision, Json, Receipt, Saving, Usage
+from costopt.wire import tally
 from costopt.world.ledger import schema
 from costopt.world.ledger.intern import WITHHELD, ZSTD
 from costopt.world.ledger.parts import unpack
@@ -160,7 +161,7 @@ class Live:
             status=status,
             finish=finish,
             stream=bool(stream),
-            usage=_usage(row[_USAGE]),
+            usage=_usage(row[_USAGE], raw_usage),
             raw_usage=_json(raw_usage) if raw_usage else None,
             cost=cost,
             unpriced=bool(unpriced),
@@ -232,8 +233,12 @@ def _numbers(numbers: Iterable[int]) -> str:
     return f"[{','.join(map(str, numbers))}]"
 
 
-def _usage(row: Sequence[Any]) -> Usage | None:
-    return None if row[0] is None else _counted(*row[:-1], bool(row[-1]))
+def _usage(row: Sequence[Any], raw: str | None) -> Usage | None:
+    """The columns, and the images in the output, which only the provider's own words hold."""
+    if row[0] is None:
+        return None
+    images = tally.openai(_json(raw)).image_output if raw and '"image_tokens"' in raw else 0
+    return _counted(*row[:-1], bool(row[-1]), images)
 
 
 def _json(text: str) -> Json:
