@@ -97,6 +97,16 @@ def test_what_was_asked_of_the_cache_and_trimmed_comes_back(tmp_path: Path, cach
         assert [tuple(row) for row in rows] == [(cache, 321), ("on", 0)]
 
 
+def test_images_of_an_answer_come_back(tmp_path: Path) -> None:
+    usage = Usage(output=1300, image_output=1290)
+    raw = {"completion_tokens": 1300, "completion_tokens_details": {"image_tokens": 1290}}
+    one = record(1, receipt=Receipt("painter", usage, 99, "rev9"))
+    assert one.reply is not None
+    written(tmp_path, replace(one, reply=replace(one.reply, usage=usage, raw_usage=raw))).close()
+    with Reader(tmp_path) as reader:
+        assert reader.fact("call-000001").usage == usage
+
+
 def test_an_answer_comes_back_for_replay(tmp_path: Path) -> None:
     one, none = record(1), record(2, reply=None)
     written(tmp_path, one, none).close()
