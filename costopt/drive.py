@@ -221,7 +221,7 @@ class _March:
                 if isinstance(answer, Future):
                     self.parked[index] = cast("Future[Any]", answer)
                     return
-                ride.tell(answer)
+                ride.tell(_waited(answer))
         except Exception as error:  # noqa: BLE001 - why: one flow's failure is that flow's result
             self.results[index] = error
             return
@@ -232,10 +232,9 @@ class _March:
 
 
 def _attempt(perform: Perform, effect: Effect[Any]) -> Any:
-    """The answer to `effect`, the exception it came to, or the future that will hold it."""
+    """The answer to `effect`, which may be a `Work` or a future yet, or the exception it came to."""
     try:
-        answer = perform(effect)
-        return cast("Any", answer) if isinstance(answer, Future) else _wait(answer)
+        return perform(effect)
     except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
         return failure
 
@@ -328,12 +327,7 @@ def _close_out(ride: Ride[Any], perform: Perform, answer: Any, executor: Executo
 
 
 def _last_answer(effect: Effect[Any], perform: Perform) -> Any:
-    if effect.waits:
-        return Interrupted(None)
-    try:
-        return perform(effect)
-    except Exception as failure:  # noqa: BLE001 - why: the flow decides what a failure means
-        return failure
+    return Interrupted(None) if effect.waits else _attempt(perform, effect)
 
 
 def stream(live: Live) -> Generator[bytes]:

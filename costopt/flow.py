@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from itertools import count
 from typing import TypeAlias
 
 from costopt.decide import batch, receipts
@@ -264,7 +263,9 @@ def retry(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
 
 def _tried(plan: Plan, request: Request, inner: Handler, unheard: list[Receipt]) -> Flow[Reply]:
     failed: UpstreamError | None = None
-    for attempt in count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return (yield from inner(request))
         except Refused as refusal:
@@ -282,7 +283,6 @@ def _tried(plan: Plan, request: Request, inner: Handler, unheard: list[Receipt])
         pause = retries.pause(plan.policy.retry, attempt, failed.retry_after_s, (yield from Random()))
         request.note("retry", f"attempt {attempt} failed ({failed}), waiting {pause:.2f}s")
         yield from Sleep(pause)
-    raise AssertionError
 
 
 def limit(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:

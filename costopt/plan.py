@@ -157,7 +157,7 @@ class Plan:
         receipt = reply.receipt
         if receipt is None or (not failed and model and _is_asked(request, model)):
             return reply
-        attempts = (*receipt.attempts, *(each.receipt for each in failed if each.receipt))
+        attempts = tuple(each.receipt for each in failed if each.receipt)
         receipt = receipts.bearing(receipt, attempts)
         baseline, provider = self._baseline(request)
         before = self.book.cost(baseline, receipt.usage, provider, request.at)

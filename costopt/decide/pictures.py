@@ -9,7 +9,6 @@ OpenAI ("Images and vision" guide, "Calculating costs") has two ways:
               what OpenAI's community measured. `low` is not believed: it was measured to change nothing.
 Anthropic ("Images and vision" guide): patches of 28 px, at most 4,784, from claude-opus-4-7 on; before, a token for 750
 pixels, about 1,600 at most (patches of 27 px are never fewer).
-
 Gemini ("Image understanding" and "Media resolution" guides): before Gemini 3, 258 tokens up to 384 x 384 px and 258 for
 each tile of a larger one, whose side is 768 px or, if no less than 256 px, two thirds of the image's shorter side: the
 dearer of these. From Gemini 3 on 1,120 with high resolution, the default, and 2,240 with `ultra_high`.
@@ -34,8 +33,6 @@ from costopt.wire.demands import Picture
 
 #: What an image may be that only a URL or an id is known of: the most patches, and the most tiles.
 LARGEST = ((8000, 8000), (8000, 3000))
-
-
 #: The most tokens of text on a page.
 PAGE_TEXT = 3000
 

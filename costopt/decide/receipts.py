@@ -15,15 +15,15 @@ def unheard(model: str) -> Reply:
 def after(reply: Reply | None, tries: list[Receipt]) -> Reply:
     """What a call came to (None: to nothing) after `tries` that nobody heard of again and that may be billed."""
     reply = reply or Reply(0, finish="incomplete")
-    receipt = reply.receipt or Receipt(tries[-1].model, Usage(), 0)
-    return replace(reply, receipt=bearing(receipt, (*receipt.attempts, *tries)))
+    unused = tuple(tries)
+    return replace(reply, receipt=bearing(reply.receipt, unused) if reply.receipt else wasted(unused))
 
 
-def bearing(receipt: Receipt, attempts: tuple[Receipt, ...]) -> Receipt:
-    """`receipt` with the cost of `attempts`, paid answers that could not be used; unknown where one of theirs is."""
-    costs = [receipt.cost, *(each.cost for each in attempts)]
+def bearing(receipt: Receipt, more: tuple[Receipt, ...]) -> Receipt:
+    """`receipt` with the cost of `more` attempts, which were paid and not used; unknown where one of theirs is."""
+    costs = [receipt.cost, *(each.cost for each in more)]
     whole = None if any(cost is None for cost in costs) else sum(cost for cost in costs if cost is not None)
-    return replace(receipt, cost=whole, attempts=attempts)
+    return replace(receipt, cost=whole, attempts=(*receipt.attempts, *more))
 
 
 def wasted(attempts: tuple[Receipt, ...]) -> Receipt:
@@ -35,8 +35,7 @@ def charged(reply: Reply, paid: Reply | None) -> Reply:
     """`reply` bearing the cost of `paid` too, an answer that could not be used."""
     if paid is None or paid.receipt is None or reply.receipt is None:
         return reply
-    attempts = (*reply.receipt.attempts, paid.receipt)
-    return replace(reply, receipt=bearing(reply.receipt, attempts))
+    return replace(reply, receipt=bearing(reply.receipt, (paid.receipt,)))
 
 
 def kept(receipt: Receipt) -> Receipt:

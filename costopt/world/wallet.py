@@ -117,9 +117,7 @@ class Wallet:
                 con.execute("BEGIN IMMEDIATE")
                 yield con
                 con.execute("COMMIT")
-            except (
-                BaseException
-            ) as error:  # why: whatever happens (Ctrl-C too), the write lock must not stay taken
+            except BaseException as error:  # why: even at Ctrl-C, the write lock must not stay taken
                 if self._con is not None:
                     _roll_back(self._con)
                 if isinstance(error, sqlite3.Error | OSError):
