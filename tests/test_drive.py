@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -139,26 +139,28 @@ def test_an_interrupt_during_the_call_settles_and_goes_on_up() -> None:
     assert [record.outcome for record in world.records] == ["left"]
 
 
+async def cancelled_while(asking: Future[Any], world: World, then: Callable[[], None] = lambda: None) -> None:
+    """Cancel a task while the provider is being asked, as `asking` tells; `then` happens after."""
+
+    def perform(effect: Any) -> Any:
+        if isinstance(effect, Call):
+            world.trace.append(effect)
+            return asking
+        return world.perform(effect)
+
+    with ThreadPoolExecutor(1) as executor:
+        task = asyncio.create_task(arun(compose(plan(FULL))(request()), perform, executor))  # type: ignore[arg-type]
+        while "Call" not in world.steps:
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        then()
+
+
 def test_a_cancelled_task_settles() -> None:
-    async def main() -> World:
-        world = World()
-        never: Future[Any] = Future()
-        world.call = lambda _: None
-
-        def perform(effect: Any) -> Any:
-            answer = world.perform(effect)
-            return never if isinstance(effect, Call) else answer
-
-        with ThreadPoolExecutor(1) as executor:
-            task = asyncio.create_task(arun(compose(plan(FULL))(request()), perform, executor))  # type: ignore[arg-type]
-            while "Call" not in world.steps:
-                await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-        return world
-
-    world = asyncio.run(main())
+    world = World()
+    asyncio.run(cancelled_while(Future(), world))
     assert world.held == {}
     assert world.records[0].outcome == "left"
 
@@ -169,22 +171,11 @@ def test_a_cancelled_task_does_not_wait_for_what_still_runs() -> None:
     running.set_running_or_notify_cancel()
     world = World()
 
-    def perform(effect: Any) -> Any:
-        answer = world.perform(effect)
-        return running if isinstance(effect, Call) else answer
+    def answered() -> None:
+        assert world.held
+        running.set_result(answer())
 
-    async def main() -> None:
-        with ThreadPoolExecutor(1) as executor:
-            task = asyncio.create_task(arun(compose(plan(FULL))(request()), perform, executor))  # type: ignore[arg-type]
-            while "Call" not in world.steps:
-                await asyncio.sleep(0)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-            assert world.held
-            running.set_result(answer())
-
-    asyncio.run(main())
+    asyncio.run(cancelled_while(running, world, answered))
     assert world.held == {}
     assert world.spent == 12 * 150 + 3 * 600
 

@@ -7,7 +7,6 @@ import gc
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,6 @@ ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Where is my parcel?"}],
 }
 SHARING = Policy(name="sharing", cache=Cache(share=True), ledger=Ledger())
-
-
-@pytest.fixture
-def provider() -> Iterator[Simulator]:
-    with Simulator() as made:
-        yield made
 
 
 def sdk(provider: Simulator) -> openai.OpenAI:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ ASK: dict[str, Any] = {
 }
 CACHING = Policy(name="test", cache=Cache(disk=64 * 1024**2))
 STRICT = Policy(name="test", cache=Cache(disk=64 * 1024**2), strict=True)
-
-
-@pytest.fixture
-def provider() -> Iterator[Simulator]:
-    with Simulator() as made:
-        yield made
 
 
 def sdk(provider: Simulator, **options: Any) -> openai.OpenAI:

@@ -9,7 +9,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,12 +28,6 @@ ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Where is my parcel?"}],
 }
 CACHING = Policy(name="test", cache=Cache(disk=64 * 1024**2))
-
-
-@pytest.fixture
-def provider() -> Iterator[Simulator]:
-    with Simulator() as made:
-        yield made
 
 
 def sdk(provider: Simulator, **options: Any) -> openai.OpenAI:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ ASK: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Where is my parcel?"}],
 }
 KEEPING = Policy(cache=Cache(disk=64 * 1024**2), budgets=(Budget(DOLLAR, "day"),), ledger=Ledger())
-
-
-@pytest.fixture
-def provider() -> Iterator[Simulator]:
-    with Simulator() as made:
-        yield made
 
 
 def sdk(provider: Simulator, **options: Any) -> openai.OpenAI:

@@ -3,61 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from sdk.openai_http import ASK, LIBRARY, URL, Heard, as_json, openai, wrapped
 
 import costopt
-from costopt.policy import Cache, Ledger, Policy
-
-openai = pytest.importorskip("openai")
-LIBRARY: Any = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
-ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Where is my parcel?"}]}
-URL = "https://api.openai.com/v1/chat/completions"
 
 
-class Provider:
-    """Answers each call with its number; `heard` are the requests."""
+class Provider(Heard):
+    """Answers each call with its number."""
 
-    def __init__(self) -> None:
-        self.heard: list[Any] = []
-
-    def __call__(self, request: Any) -> Any:
-        self.heard.append(request)
+    def answer(self, request: Any) -> Any:
         if request.url.query == b"moved":
             return LIBRARY.Response(307, headers={"location": str(request.url).removesuffix("?moved")})
         choice = {"message": {"content": f"answer {len(self.heard)}"}, "finish_reason": "stop"}
-        content = msgspec.json.encode({"model": "m", "choices": [choice]})
-        return LIBRARY.Response(200, headers={"content-type": "application/json"}, content=content)
-
-    async def later(self, request: Any) -> Any:
-        return self(request)
-
-    def http(self, **settings: Any) -> Any:
-        return LIBRARY.Client(transport=LIBRARY.MockTransport(self), **settings)
-
-    def async_http(self, **settings: Any) -> Any:
-        return LIBRARY.AsyncClient(transport=LIBRARY.MockTransport(self.later), **settings)
+        return as_json({"model": "m", "choices": [choice]})
 
 
 @pytest.fixture
 def provider() -> Provider:
     return Provider()
-
-
-@pytest.fixture
-def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
-    with costopt.Optimizer(Policy(cache=Cache(), ledger=Ledger()), ledger=tmp_path) as made:
-        yield made
-
-
-def wrapped(optimizer: costopt.Optimizer, http: Any) -> Any:
-    return optimizer.wrap(openai.OpenAI(api_key="sk-test", http_client=http, max_retries=0))
 
 
 def said(client: Any, **more: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import importlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 from ledger_reading import facts
+from sdk.openai_http import LIBRARY, URL, openai
 
 import costopt
-from costopt.policy import Cache, Ledger, Policy
 
-openai = pytest.importorskip("openai")
-LIBRARY: Any = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
 ASK: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "messages": [{"role": "user", "content": "Where is my parcel?"}],
 }
-URL = "https://api.openai.com/v1/chat/completions"
 COUNTS = {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12}
 ANSWER = msgspec.json.encode(
     {
@@ -60,12 +56,6 @@ class Drops(LIBRARY.SyncByteStream, LIBRARY.AsyncByteStream):  # type: ignore[mi
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for part in self:
             yield part
-
-
-@pytest.fixture
-def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
-    with costopt.Optimizer(Policy(cache=Cache(), ledger=Ledger()), ledger=tmp_path) as made:
-        yield made
 
 
 def http(answer: Any, **settings: Any) -> Any:

@@ -3,64 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
+from sdk.openai_http import ASK, LIBRARY, URL, Heard, as_json, openai, wrapped
 
 import costopt
-from costopt.policy import Cache, Ledger, Policy
 
-openai = pytest.importorskip("openai")
-LIBRARY: Any = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
-ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "Where is my parcel?"}]}
-URL = "https://api.openai.com/v1/chat/completions"
 ANSWER = {"model": "m", "choices": [{"message": {"content": "On its way"}, "finish_reason": "stop"}]}
 
 
-class Provider:
-    """Answers every request; `heard` are the requests."""
+class Provider(Heard):
+    """Answers every request."""
 
-    def __init__(self) -> None:
-        self.heard: list[Any] = []
-
-    def __call__(self, request: Any) -> Any:
-        self.heard.append(request)
+    def answer(self, request: Any) -> Any:
         if request.url.path.endswith("/content"):
             return LIBRARY.Response(
                 200, headers={"content-type": "text/plain"}, content="café".encode("latin-1")
             )
-        body = ANSWER if request.method == "POST" else {"object": "list", "data": []}
-        return LIBRARY.Response(
-            200, headers={"content-type": "application/json"}, content=msgspec.json.encode(body)
-        )
-
-    async def later(self, request: Any) -> Any:
-        return self(request)
-
-    def http(self, kind: Any = LIBRARY.Client, **settings: Any) -> Any:
-        return kind(transport=LIBRARY.MockTransport(self), **settings)
-
-    def sent(self, header: str) -> list[str | None]:
-        return [request.headers.get(header) for request in self.heard]
+        return as_json(ANSWER if request.method == "POST" else {"object": "list", "data": []})
 
 
 @pytest.fixture
 def provider() -> Provider:
     return Provider()
-
-
-@pytest.fixture
-def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
-    with costopt.Optimizer(Policy(cache=Cache(), ledger=Ledger()), ledger=tmp_path) as made:
-        yield made
-
-
-def wrapped(optimizer: costopt.Optimizer, http: Any) -> Any:
-    return optimizer.wrap(openai.OpenAI(api_key="sk-test", http_client=http, max_retries=0))
 
 
 def tier(client: Any, **more: Any) -> str:
@@ -127,7 +93,7 @@ def test_a_patched_async_transport_too(optimizer: costopt.Optimizer, provider: P
     seen: list[str] = []
 
     async def ask() -> None:
-        http = LIBRARY.AsyncClient(transport=LIBRARY.MockTransport(provider.later))
+        http = provider.async_http()
         client = optimizer.wrap(openai.AsyncOpenAI(api_key="sk-test", http_client=http))
         transport: Any = client._client._transport
         real = transport.handle_async_request
