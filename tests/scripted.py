@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from costopt.world.pricemap import load
 from costopt.world.tokenizers import counter
 
 MODEL = "gpt-4o-mini"
+E = TypeVar("E", bound=Effect[Any])
 
 
 def body(text: str = "Capital of France?", **fields: Any) -> dict[str, Any]:
@@ -135,7 +136,10 @@ class World:
 
     @property
     def calls(self) -> list[Request]:
-        return [effect.request for effect in self.trace if isinstance(effect, ask.Call)]
+        return [effect.request for effect in self.did(ask.Call)]
+
+    def did(self, kind: type[E]) -> list[E]:
+        return [effect for effect in self.trace if isinstance(effect, kind)]
 
 
 def plan(policy: Policy) -> Plan:

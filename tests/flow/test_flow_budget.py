@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from flow_material import DAILY, DOLLAR, SMALL_COST, bill, with_room
 from msgspec.structs import replace
 from scripted import World, answer, request, serve
 
@@ -17,7 +18,6 @@ from costopt.policy import Budget, Policy, Price
 from costopt.types import Api, Reply, Request
 from costopt.world.wallet import Wallet
 
-DOLLAR = 10**9
 NOW = 1_795_471_200 * 10**9
 PICTURE = {"type": "image_url", "image_url": {"url": "https://pictures.example/1.png"}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 4000, "format": "mp3"}}
@@ -26,8 +26,8 @@ SOUND = {"type": "input_audio", "input_audio": {"data": "A" * 4000, "format": "m
 class Purse(World):
     """Keeps a real wallet."""
 
-    def __init__(self, api: Api, bill: dict[str, Any]) -> None:
-        super().__init__(lambda sent: said(api, sent, bill))
+    def __init__(self, api: Api, usage: dict[str, Any]) -> None:
+        super().__init__(lambda sent: said(api, sent, usage))
         self.wallet = Wallet()
         self.spent: int = 0
 
@@ -66,7 +66,7 @@ LEAFLET = {
     "type": "file",
     "file": {"file_data": "data:application/pdf;base64," + base64.b64encode(PDF).decode()},
 }
-#: What was asked, and the dearest bill that this allows.
+#: What was asked, and the most usage that this allows.
 DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
     "n": ("chat", asked("chat", "gpt-4o", n=8), chat(11, 8 * 16_384)),
     "n and a bound": ("chat", asked("chat", "gpt-4o", n=8, max_tokens=500), chat(11, 8 * 500)),
@@ -174,12 +174,12 @@ OWN = {"our-own": Price(input=DOLLAR, output=DOLLAR)}
 @pytest.mark.parametrize("share", [3, 20])
 def test_no_bill_passes_the_cap(name: str, share: int) -> None:
     """Of `share` calls at the dearest bill, the cap has room for all but a part of the last."""
-    api, sent, bill = DEAREST[name]
-    free = Purse(api, bill)
-    reply = serve(sent, Policy(budgets=(Budget(10**6 * DOLLAR, "day"),), prices=OWN), free)
-    assert reply.receipt is not None and reply.receipt.cost is not None, "the bill itself is known"
-    cap = reply.receipt.cost * share - 1
-    world, answered = Purse(api, bill), 0
+    api, sent, usage = DEAREST[name]
+    free = Purse(api, usage)
+    cost = bill(serve(sent, Policy(budgets=(Budget(10**6 * DOLLAR, "day"),), prices=OWN), free)).cost
+    assert cost is not None, "the bill itself is known"
+    cap = cost * share - 1
+    world, answered = Purse(api, usage), 0
     for _ in range(share + 1):
         try:
             serve(sent, Policy(budgets=(Budget(cap, "day"),), prices=OWN), world)
@@ -215,7 +215,7 @@ def test_no_bill_passes_the_cap(name: str, share: int) -> None:
 def test_what_is_missing_is_named(sent: Request, missing: str) -> None:
     world = World(lambda request: said(sent.api, request, chat(1, 1)))
     with pytest.raises(UnknownPrice, match=missing):
-        serve(sent, Policy(budgets=(Budget(DOLLAR, "day"),), prices=OWN), world)
+        serve(sent, Policy(budgets=DAILY, prices=OWN), world)
     assert world.calls == []
     allowed = Budget(DOLLAR, "day", on_unknown_price="allow")
     serve(sent, Policy(budgets=(allowed,), prices=OWN), world)
@@ -226,8 +226,7 @@ def test_an_unknown_fee_leaves_the_rest_of_the_bill() -> None:
     """The price map has no fee for a search by gpt-5.4."""
     sent = asked("responses", "gpt-5.4", input="hi", tools=[SEARCH], max_tool_calls=1, max_output_tokens=9)
     world = World(lambda request: said("responses", request, {"input_tokens": 9_000, "calls": 1}))
-    reply = serve(sent, Policy(budgets=(Budget(DOLLAR, "day"),)), world)
-    assert reply.receipt is not None and reply.receipt.cost is None
+    assert bill(serve(sent, Policy(budgets=DAILY), world)).cost is None
     assert world.spent == 9_000 * 2500
 
 
@@ -236,17 +235,16 @@ def test_an_answer_whose_price_nobody_knows_takes_the_worst_case() -> None:
         "chat", 200, (), b'{"model": "gpt-4o", "service_tier": "flex", "usage": {"prompt_tokens": 9}}'
     )
     world = World(lambda _: late)
-    reply = serve(asked("chat", "gpt-4o"), Policy(budgets=(Budget(DOLLAR, "day"),)), world)
-    assert reply.receipt is not None and reply.receipt.cost is None
-    (reserved,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
-    assert world.spent == reserved > 0
+    assert bill(serve(asked("chat", "gpt-4o"), Policy(budgets=DAILY), world)).cost is None
+    (hold,) = world.did(ask.Reserve)
+    assert world.spent == hold.nano > 0
 
 
 def reserved(sent: Request) -> int:
     world = World(lambda _: answer(model=sent.model))
     serve(sent, Policy(budgets=(Budget(10**6 * DOLLAR, "day"),)), world)
-    (nano,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
-    return nano
+    (hold,) = world.did(ask.Reserve)
+    return hold.nano
 
 
 def test_an_hour_in_the_cache_is_set_aside_where_it_is_asked_for() -> None:
@@ -266,7 +264,27 @@ def test_no_more_is_set_aside_than_the_model_reads() -> None:
 
 
 def test_a_plain_call_reserves_its_prompt_and_its_bound() -> None:
-    world = World(lambda _: answer(model="gpt-4o"))
-    serve(asked("chat", "gpt-4o", max_tokens=100), Policy(budgets=(Budget(DOLLAR, "day"),)), world)
-    (reserved,) = [step.nano for step in world.trace if isinstance(step, ask.Reserve)]
-    assert reserved == 11 * 2500 + 100 * 10_000
+    assert reserved(asked("chat", "gpt-4o", max_tokens=100)) == 11 * 2500 + 100 * 10_000
+
+
+def test_a_full_budget_refuses_before_anything_is_paid() -> None:
+    world = with_room(1)
+    with pytest.raises(BudgetExceeded):
+        serve(request(), Policy(budgets=DAILY), world)
+    assert world.calls == []
+    assert [record.outcome for record in world.records] == ["refused"]
+
+
+def test_the_truth_is_settled_not_the_worst_case() -> None:
+    world = World()
+    serve(request(), Policy(budgets=DAILY), world)
+    assert world.spent == SMALL_COST
+    assert world.did(ask.Reserve)[0].nano > world.spent
+
+
+def test_a_call_without_a_known_price_is_refused_unless_the_budget_allows_it() -> None:
+    world, sent = World(), request(model="nobody-knows-me")
+    with pytest.raises(UnknownPrice):
+        serve(sent, Policy(budgets=DAILY), world)
+    allowing = Budget(DOLLAR, "day", on_unknown_price="allow")
+    assert bill(serve(sent, Policy(budgets=(allowing,)), world)).cost is None
