@@ -8,9 +8,11 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
+from threads import at_once
 
 from costopt.types import Entry, Reply, Usage
 from costopt.world.clock import SECOND
@@ -285,17 +287,13 @@ def test_closing_leaves_no_descriptor_after_use_by_many_threads(folder):
         done.wait()
         leave.wait(20)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    done.wait()
-    assert open_files(folder)
-    cache.close()
-    cache.close()
-    assert not open_files(folder)
-    leave.set()
-    for thread in threads:
-        thread.join()
+    with at_once(*(partial(work, n) for n in range(8))):
+        done.wait()
+        assert open_files(folder)
+        cache.close()
+        cache.close()
+        assert not open_files(folder)
+        leave.set()
     assert cache.get("7-19", NOW) is not None
     cache.close()
 

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 from hypothesis import given
 from hypothesis import strategies as st
+from threads import at_once
 
 from costopt.effects import Lead
 from costopt.types import Entry, Reply
@@ -102,15 +103,11 @@ def test_threads_and_loops_share_one_flight():
     async def wait() -> None:
         seen.extend(await asyncio.gather(*(asyncio.wrap_future(join()) for _ in range(20))))
 
-    waiting = [threading.Thread(target=lambda: asyncio.run(wait())) for _ in range(3)]
-    waiting += [threading.Thread(target=lambda: seen.append(join().result(10))) for _ in range(20)]
-    for thread in waiting:
-        thread.start()
-    for _ in range(80):
-        assert joined.acquire(timeout=10)
-    flight.land(lead, ENTRY)
-    for thread in waiting:
-        thread.join(10)
+    tasks, plain = lambda: asyncio.run(wait()), lambda: seen.append(join().result(10))
+    with at_once(*[tasks] * 3, *[plain] * 20):
+        for _ in range(80):
+            assert joined.acquire(timeout=10)
+        flight.land(lead, ENTRY)
     assert seen == [ENTRY] * 80
 
 

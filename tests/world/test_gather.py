@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 from concurrent.futures import Future
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threads import together
 
 from costopt.effects import Head
 from costopt.errors import Closed
@@ -164,15 +165,11 @@ def test_threads_and_loops_share_batches():
     async def many(prefix: str) -> None:
         await asyncio.gather(*(one(f"{prefix}{n}") for n in range(25)))
 
-    threads = [threading.Thread(target=lambda p=p: asyncio.run(many(p))) for p in "ab"]
-    threads += [
-        threading.Thread(target=lambda n=n: answer(f"t{n}", ask(gatherer, f"t{n}").result(10)))
-        for n in range(10)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
+    def alone(name: str) -> None:
+        answer(name, ask(gatherer, name).result(10))
+
+    loops = [lambda p=p: asyncio.run(many(p)) for p in "ab"]
+    together(*loops, *(partial(alone, f"t{n}") for n in range(10)))
     clock.close()
     assert len(parts) == 60 and all(got == part(name) for name, got in parts.items())
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import Future
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threads import together
 
 from costopt.effects import Quota, Ticket
 from costopt.errors import Closed, LimitExceeded
@@ -241,37 +241,26 @@ def test_threads_and_loops_share_one_limit():
     clock = Clock()
     limiter = Limiter(clock)
     limit = (quota(20, window_s=0.05),)
-    times: list[int] = []
-
-    def admitted() -> Future[Ticket] | None:
-        answer = limiter.admit(limit, 1)
-        return answer if isinstance(answer, Future) else None
+    through: list[int] = []
 
     def thread() -> None:
         for _ in range(10):
-            future = admitted()
-            if future is not None:
-                future.result(10)
-            times.append(1)
+            if isinstance(admission := limiter.admit(limit, 1), Future):
+                admission.result(10)
+            through.append(1)
 
     async def task() -> None:
-        future = admitted()
-        if future is not None:
-            await asyncio.wrap_future(future)
-        times.append(1)
+        if isinstance(admission := limiter.admit(limit, 1), Future):
+            await asyncio.wrap_future(admission)
+        through.append(1)
 
-    async def loop() -> None:
+    async def tasks() -> None:
         await asyncio.gather(*(task() for _ in range(20)))
 
-    threads = [threading.Thread(target=thread) for _ in range(4)]
-    threads += [threading.Thread(target=lambda: asyncio.run(loop())) for _ in range(2)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join(20)
+    together(*[thread] * 4, *[lambda: asyncio.run(tasks())] * 2)
     limiter.close()
     clock.close()
-    assert len(times) == 80
+    assert len(through) == 80
 
 
 class Gate:

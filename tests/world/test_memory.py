@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-import threading
 import tracemalloc
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
+from threads import together
 
 from costopt.types import Entry, Receipt, Reply, Saving, Usage
 from costopt.world.memory import OVERHEAD, MemoryCache
@@ -117,10 +118,6 @@ def test_threads_do_not_disturb_each_other():
             if found is not None and found.reply != in_memory(found):
                 failures.append(found)
 
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(1, 9)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, n) for n in range(1, 9)))
     assert not failures
     assert cache.size == sum(item.size for item in cache._items.values()) <= 20_000

@@ -4,13 +4,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from threads import together
 
 from costopt.effects import Claim, Hold
 from costopt.errors import BudgetExceeded
@@ -133,11 +133,7 @@ def test_a_hundred_threads_never_pass_the_cap(wallet):
         else:
             wallet.settle(hold, 70)
 
-    threads = [threading.Thread(target=work) for _ in range(100)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*[work] * 100)
     assert wallet.spent("all", NOW, NOW + DAY) == 14 * 70
     assert len(refused) == 86
 
@@ -197,11 +193,7 @@ def test_a_killed_process_leaks_nothing(tmp_path):
 def test_the_file_is_private_and_closing_leaves_no_descriptor(tmp_path):
     path = tmp_path / "budgets.sqlite3"
     wallet = Wallet(path)
-    threads = [threading.Thread(target=wallet.reserve, args=("a", (claim(10),), 1, NOW)) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*[lambda: wallet.reserve("a", (claim(10),), 1, NOW)] * 8)
     assert open_files(tmp_path)
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o600}
     wallet.close()

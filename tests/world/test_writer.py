@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from threads import together
 
 from costopt.errors import Closed, LedgerError
 from costopt.world.writer import Partial, Writer
@@ -108,11 +110,7 @@ def test_flush_waits_for_everything_from_every_thread(writer: Writer) -> None:
         for i in range(start, start + 1000):
             writer.put(sink, i)
 
-    workers = [threading.Thread(target=many, args=(n * 1000,)) for n in range(8)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    together(*(partial(many, n * 1000) for n in range(8)))
     writer.flush()
     assert sorted(sink.items) == list(range(8000))
 
