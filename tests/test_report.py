@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledgers import written
 from msgspec.structs import replace
 
 from costopt.errors import LedgerError
@@ -51,10 +52,7 @@ def call(
 
 
 def ledger(folder: Path, *records: Record) -> Path:
-    made = Ledger(folder)
-    made.write(records)
-    made.close()
-    return folder
+    return written(folder, records)
 
 
 def by_group(rows: tuple[Row, ...]) -> dict[tuple[str, ...], Row]:

@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ledgers import written
+
 from costopt.decide.prices import PriceBook
 from costopt.types import Receipt, Record, Reply, Request, Usage
-from costopt.world.ledger import Ledger
 from costopt.world.pricemap import load
 
 DAY = 86_400 * 10**9
@@ -20,11 +21,7 @@ SECRET = "a secret prompt"
 
 
 def write(folder: Path, records: list[Record] | None = None) -> Path:
-    """The same folder, now with a ledger."""
-    ledger = Ledger(folder)
-    ledger.write(workload() if records is None else records)
-    ledger.close()
-    return folder
+    return written(folder, workload() if records is None else records)
 
 
 def workload() -> list[Record]:

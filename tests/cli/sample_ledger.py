@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ledgers import written
+
 from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
-from costopt.world.ledger import Ledger
 
 DAY = 86_400 * 10**9
 START = 20_000 * DAY  # 2024-10-04
@@ -16,33 +17,28 @@ TRIM = (Saving("trim", 9_000, "assumed", "the untrimmed prompt"),)
 
 
 def write(folder: Path, agent: str = "planner") -> Path:
-    """The same folder, now with a ledger."""
-    ledger = Ledger(folder)
-    ledger.write(
+    next_day = START + DAY
+    return written(
+        folder,
         [
-            _record("aa01", START, cost=421_000, tags={"agent": agent}, layer="cache", what="miss"),
-            _record(
-                "aa02", START + 1, cost=0, savings=HIT, outcome="hit", layer="cache", what="hit in memory"
-            ),
-            _record("bb01", START + DAY, cost=None, model="house-model", tags={"agent": "\x1b[31mred"}),
-            _record("bb02", START + DAY + 1, cost=2_000, savings=TRIM, layer="trim", what="90 to 60 tokens"),
-        ]
+            _record("aa01", START, 421_000, tags={"agent": agent}, note=Decision("cache", "miss")),
+            _record("aa02", START + 1, 0, HIT, outcome="hit", note=Decision("cache", "hit in memory")),
+            _record("bb01", next_day, None, model="house-model", tags={"agent": "\x1b[31mred"}),
+            _record("bb02", next_day + 1, 2_000, TRIM, note=Decision("trim", "90 to 60 tokens")),
+        ],
     )
-    ledger.close()
-    return folder
 
 
 def _record(
     call: str,
     started: int,
-    *,
     cost: int | None,
+    savings: tuple[Saving, ...] = (),
+    *,
     model: str = "gpt-4o",
     outcome: Any = "ok",
-    savings: tuple[Saving, ...] = (),
     tags: dict[str, str] | None = None,
-    layer: str = "",
-    what: str = "",
+    note: Decision | None = None,
 ) -> Record:
     usage = Usage(input=100, cache_read=20, output=7)
     messages = [{"role": "user", "content": f"a secret prompt {call}"}]
@@ -54,7 +50,7 @@ def _record(
         endpoint="https://api.example.test/v1/chat/completions",
         provider="openai",
         tags=tags or {},
-        notes=[Decision(layer, what)] if layer else [],
+        notes=[note] if note else [],
     )
     return Record(
         request=request,

@@ -13,7 +13,7 @@ from typing import Any
 
 import openai
 import pytest
-from ledger_reading import facts
+from ledgers import facts
 
 import costopt
 from costopt.demo.simulator import Simulator

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from flow_material import bill
+from ledgers import written
 from msgspec.structs import replace
 from scripted import World, answer, request, serve
 
@@ -13,7 +14,6 @@ from costopt.cli import main
 from costopt.policy import Cache, Policy
 from costopt.report import explain, frame, report
 from costopt.types import Record, Reply
-from costopt.world.ledger import Ledger
 
 MODEL = "nobody-knows-me"
 
@@ -26,13 +26,6 @@ def asked_twice() -> tuple[Reply, list[Record]]:
     return reply, world.records
 
 
-def ledger(folder: Path, records: list[Record]) -> Path:
-    made = Ledger(folder)
-    made.write(records)
-    made.close()
-    return folder
-
-
 def test_a_hit_on_an_unpriced_answer_costs_and_saves_what_nobody_knows() -> None:
     reply, records = asked_twice()
     assert [record.outcome for record in records] == ["ok", "hit"]
@@ -40,7 +33,7 @@ def test_a_hit_on_an_unpriced_answer_costs_and_saves_what_nobody_knows() -> None
 
 
 def test_it_is_neither_free_nor_money_spent_in_a_report(tmp_path: Path) -> None:
-    it = report(ledger(tmp_path, asked_twice()[1]))
+    it = report(written(tmp_path, asked_twice()[1]))
     (row,) = it.rows
     assert (row.calls, row.hits, row.unpriced, row.cost) == (2, 1, 1, None)
     assert it.to_dict()["total"]["cost"] is None
@@ -53,11 +46,11 @@ def test_not_even_where_only_the_hit_is_asked_for(tmp_path: Path) -> None:
         replace(record, request=replace(record.request, tags={"of": record.outcome}))
         for record in asked_twice()[1]
     ]
-    rows = {row.group: row.cost for row in report(ledger(tmp_path, records), by=("tag:of",)).rows}
+    rows = {row.group: row.cost for row in report(written(tmp_path, records), by=("tag:of",)).rows}
     assert rows == {("ok",): None, ("hit",): None}
 
 
 def test_its_explanation_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert explain(ledger(tmp_path, asked_twice()[1]), "again").to_dict()["call"]["cost"] is None
+    assert explain(written(tmp_path, asked_twice()[1]), "again").to_dict()["call"]["cost"] is None
     assert main(["explain", "again", "--ledger", str(tmp_path)]) == 0
     assert "unpriced: no price is known for this model" in capsys.readouterr().out

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import anthropic
 import openai
 import pytest
-from ledger_reading import facts
+from ledgers import facts
 from simulators import Simulator, aimock, running
 
 import costopt

@@ -18,7 +18,7 @@ from typing import Any
 
 import openai
 import pytest
-from ledger_reading import facts
+from ledgers import facts
 from simulators import Simulator, llmock, running
 
 import costopt

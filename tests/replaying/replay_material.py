@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from ledgers import written
 
 from costopt.policy import Policy
 from costopt.replaying import Replay, replay
 from costopt.replaying.change import Change
 from costopt.types import Control, Receipt, Record, Reply, Request, Usage
-from costopt.world.ledger import Ledger
 from costopt.world.pricemap import load
 
 DAY = 86_400 * 10**9
@@ -79,14 +79,6 @@ def recorded(
     )
 
 
-def write(folder: Path, records: Sequence[Record], content: Any = "full") -> Path:
-    ledger = Ledger(folder, content)
-    for at in range(0, len(records), 500):
-        ledger.write(records[at : at + 500])
-    ledger.close()
-    return folder
-
-
 class Heard:
     """A replay with everything it told about each call."""
 
@@ -119,7 +111,7 @@ class Heard:
 
 
 def heard(folder: Path, records: Sequence[Record], policy: Policy, content: Any = "full") -> Heard:
-    return Heard(write(folder, records, content), policy)
+    return Heard(written(folder, records, content), policy)
 
 
 def adds_up(told: Heard, ids: Iterable[str]) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ledgers import written
 from random_policies import policies
-from replay_material import BOOK, SECOND, START, Heard, adds_up, request, write
+from replay_material import BOOK, SECOND, START, Heard, adds_up, request
 
 from costopt.policy import Policy
 from costopt.types import Receipt, Record, Reply, Saving, Usage
@@ -144,7 +145,7 @@ def ledgers(draw: Any, levers: bool = True) -> list[Record]:
 @given(ledgers(), policies)
 def test_levers_add_up_to_the_difference_of_the_bills(calls: list[Record], policy: Policy) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        source = write(Path(folder), calls)
+        source = written(Path(folder), calls)
         first, second = Heard(source, policy), Heard(source, policy)
     adds_up(first, [call.request.id for call in calls])
     assert first.bytes == second.bytes
@@ -155,7 +156,7 @@ def test_levers_add_up_to_the_difference_of_the_bills(calls: list[Record], polic
 @given(ledgers(levers=False))
 def test_under_a_policy_that_only_observes_nothing_changes(calls: list[Record]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        told = Heard(write(Path(folder), calls), Policy())
+        told = Heard(written(Path(folder), calls), Policy())
     adds_up(told, [call.request.id for call in calls])
     for call in calls:
         change = told.changes[call.request.id]

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ledgers import written
 from msgspec.structs import replace
-from replay_material import SECOND, START, Heard, adds_up, chat, recorded, write
+from replay_material import SECOND, START, Heard, adds_up, chat, recorded
 from studio import Ask, Studio
 
 from costopt.policy import Batch, Budget, Cache, Limit, Model, Policy, Retry, Route, Trim
@@ -84,7 +85,7 @@ def test_a_tool_of_the_providers_stays_uncacheable(tmp_path: Path) -> None:
     tools = [FUNCTION, {"type": "web_search"}]
     calls = [recorded(n, START + n * 9 * SECOND, body=chat("news", tools=tools)) for n in range(3)]
     for content in ("full", "hashed"):
-        told = Heard(write(tmp_path / content, calls, content), Policy(cache=Cache()))
+        told = Heard(written(tmp_path / content, calls, content), Policy(cache=Cache()))
         assert told.answers == ["", "", ""]
         assert told.outcome.saved == 0
 
@@ -92,7 +93,7 @@ def test_a_tool_of_the_providers_stays_uncacheable(tmp_path: Path) -> None:
 @pytest.mark.parametrize("tools", [[FUNCTION], [{"type": "custom", "name": "x"}], [], [{"name": "old"}]])
 def test_functions_of_the_callers_stay_cacheable(tools: list[Any], tmp_path: Path) -> None:
     calls = [recorded(n, START + n * 9 * SECOND, body=chat("hi", tools=tools)) for n in range(2)]
-    told = Heard(write(tmp_path, calls, "hashed"), Policy(cache=Cache()))
+    told = Heard(written(tmp_path, calls, "hashed"), Policy(cache=Cache()))
     assert told.answers == ["", "from the cache"]
 
 
@@ -133,8 +134,8 @@ def test_a_ledger_may_hold_calls_of_both_kinds(tmp_path: Path) -> None:
         )
         for n in range(6)
     ]
-    write(tmp_path, calls[:3], "hashed")
-    write(tmp_path, [replace(c, request=replace(c.request, tags={"texts": "kept"})) for c in calls[3:]])
+    written(tmp_path, calls[:3], "hashed")
+    written(tmp_path, [replace(c, request=replace(c.request, tags={"texts": "kept"})) for c in calls[3:]])
     with Reader(tmp_path) as reader:
         bodies = [reader.part(key) for fact in reader.facts() for group in fact.parts for key in group]
     assert bodies  # the same texts, recorded once with `full`, are there for all

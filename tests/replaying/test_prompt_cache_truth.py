@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replay_material import BOOK, SECOND, START, Heard, adds_up, chat, heard, recorded, write
+from ledgers import written
+from replay_material import BOOK, SECOND, START, Heard, adds_up, chat, heard, recorded
 from studio import Ask, Studio
 
 from costopt.decide.promptcache import Split
@@ -162,7 +163,7 @@ def test_an_hours_breakpoint_lives_an_hour(tmp_path: Path) -> None:
 
 
 def test_the_simulation_is_held_against_what_was_reported(tmp_path: Path) -> None:
-    result = Heard(write(tmp_path, warmed(0, 1, 2, 30)), Policy()).result
+    result = Heard(written(tmp_path, warmed(0, 1, 2, 30)), Policy()).result
     found = result.prompt_cache
     assert found is not None
     assert (found.calls, found.reported) == (4, 3 * 3840)

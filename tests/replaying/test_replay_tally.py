@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ledgers import written
 from msgspec.structs import replace
-from replay_material import START, recorded, write
+from replay_material import START, recorded
 
 from costopt.replaying.change import Change, Share
 from costopt.replaying.interval import interval
@@ -16,7 +17,7 @@ from costopt.world.ledger import Fact, Reader
 
 @pytest.fixture
 def fact(tmp_path: Path) -> Fact:
-    with Reader(write(tmp_path, [recorded(0, START)])) as reader:
+    with Reader(written(tmp_path, [recorded(0, START)])) as reader:
         return next(reader.facts())
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from replay_material import START, recorded, write
+from ledgers import written
+from replay_material import START, recorded
 
 from costopt.replaying import CallResult, GroupResult, frame, replay
 from costopt.replaying.change import Change, Share
@@ -14,7 +15,7 @@ from costopt.types import Basis
 def repeated(folder: Path) -> Path:
     """Four calls, of which two ask what was asked before."""
     body = recorded(0).request.body
-    return write(
+    return written(
         folder, [recorded(n, START + n * 60 * 10**9, body=body if n % 2 else None) for n in range(4)]
     )
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from replay_material import SECOND, START, Heard, chat, recorded, write
+from ledgers import written
+from replay_material import SECOND, START, Heard, chat, recorded
 
 from costopt.policy import Batch, Budget, Cache, Limit, Model, Policy, Retry, Route, Trim
 from costopt.policyfile import load
@@ -86,7 +87,7 @@ def calls(number: int, first: int = 0) -> list[Record]:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("ledger"), calls(200))
+    return written(tmp_path_factory.mktemp("ledger"), calls(200))
 
 
 def state(folder: Path) -> dict[str, bytes]:
@@ -137,17 +138,17 @@ def test_a_ledger_that_is_being_written_gives_one_answer(tmp_path: Path) -> None
     """What is written after a replay has begun is not in it, and both of its policies see the same calls."""
     ledger = Ledger(tmp_path)
     ledger.write(calls(600))
-    written = 600
+    known = 600
 
     def write_on(change: Change) -> None:
-        nonlocal written
-        if written < 700:
-            ledger.write(calls(1, written))
-            written += 1
+        nonlocal known
+        if known < 700:
+            ledger.write(calls(1, known))
+            known += 1
 
     result = replay(tmp_path, Policy(cache=Cache()), against=Policy(), hear=write_on)
     ledger.close()
-    assert written == 700
+    assert known == 700
     assert result.calls == 600
     assert [sum(outcome.outcomes.values()) for outcome in result.outcomes] == [600, 600]
     assert replay(tmp_path, Policy()).calls == 700
@@ -172,7 +173,7 @@ def peak(folder: Path, number: int, policy: Policy) -> int:
 
 def test_memory_does_not_grow_with_the_ledger(tmp_path: Path) -> None:
     """A call leaves its place in a bounded memo or two behind (480 bytes measured), never itself (some 4 kB)."""
-    folder = write(tmp_path, calls(4000))
+    folder = written(tmp_path, calls(4000))
     policy = Policy(cache=Cache(ttl=600), limits=(Limit("openai", requests=500),), retry=Retry(3))
     small, large = peak(folder, 1000, policy), peak(folder, 4000, policy)
     assert large - small < 800 * 3000, f"{small:,} to {large:,} bytes"

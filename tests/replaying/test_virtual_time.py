@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from replay_material import DAY, SECOND, START, Heard, adds_up, chat, heard, recorded, write
+from ledgers import written
+from replay_material import DAY, SECOND, START, Heard, adds_up, chat, heard, recorded
 
 from costopt.effects import Call
 from costopt.policy import Batch, Budget, Cache, Limit, Policy, Retry
@@ -87,7 +88,7 @@ def test_what_limits_held_back_then_is_not_waited_for_again(tmp_path: Path) -> N
         if isinstance(effect, Call):
             ends.append(time - START)
 
-    told = Heard(write(tmp_path, calls), Policy(), watch=watch)
+    told = Heard(written(tmp_path, calls), Policy(), watch=watch)
     assert ends == [SECOND, SECOND, 21 * SECOND]
     assert told.outcome.waited_s == 0
 
@@ -124,7 +125,7 @@ def test_embeddings_wait_for_company_as_long_as_the_policy_says(tmp_path: Path) 
         if isinstance(effect, Call):
             merged.append(len(effect.request.body["input"]))
 
-    told = Heard(write(tmp_path, calls), Policy(batch=Batch(10, 2.0)), watch=watch)
+    told = Heard(written(tmp_path, calls), Policy(batch=Batch(10, 2.0)), watch=watch)
     assert merged == [3, 1]
     adds_up(told, [call.request.id for call in calls])
     assert told.outcome.before == told.outcome.after
@@ -199,7 +200,7 @@ def agent(*times: int, session: str = "") -> list[Record]:
 def begun(tmp_path: Path, calls: list[Record], policy: Policy) -> list[int]:
     """When each call came in, in seconds after the first."""
     seen: dict[str, int] = {}
-    write(tmp_path, calls)
+    written(tmp_path, calls)
     Heard(tmp_path, policy, watch=lambda at, call, effect, answer: seen.setdefault(call, at))
     return [(seen[call.request.id] - START) // SECOND for call in calls]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from ledger_reading import facts
+from ledgers import facts
 from sdk.openai_http import LIBRARY, URL, openai
 
 import costopt

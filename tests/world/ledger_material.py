@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
+from costopt.world.ledger import Ledger
 
 DAY = 86_400 * 10**9
 START = 20_000 * DAY
+USAGE = Usage(input=100, cache_read=20, output=7)
 
 
 def record(
@@ -19,7 +24,6 @@ def record(
     body: dict[str, Any] | None = None,
     answer: str = "fine",
     model: str = "gpt-4o",
-    outcome: Any = "ok",
     cost: int | None = 1000,
     savings: tuple[Saving, ...] = (),
     tags: dict[str, str] | None = None,
@@ -27,46 +31,56 @@ def record(
     notes: list[Decision] | None = None,
     **more: Any,
 ) -> Record:
-    usage = Usage(input=100, cache_read=20, output=7)
     started = START + n if started is None else started
-    body = (
-        body
-        if body is not None
-        else {"model": model, "messages": [{"role": "user", "content": f"question {n}"}]}
+    sent = asked(n, body, model)
+    made = Record(
+        request=replace(
+            sent, id=call or sent.id, tags=tags or {}, notes=sent.notes if notes is None else notes
+        ),
+        reply=answered(n, answer, model, started + 5),
+        outcome="ok",
+        started=started,
+        ended=started + 10,
+        asked_model=model,
+        receipt=Receipt(model=model, usage=USAGE, cost=cost, revision="rev1", savings=savings),
     )
-    reply = {"id": f"r{n}", "choices": [{"message": {"role": "assistant", "content": answer}}]}
-    fields: dict[str, Any] = {
-        "request": Request(
-            id=call or f"call-{n:06d}",
-            api="chat",
-            model=model,
-            body=body,
-            endpoint="https://api.example.test/v1/chat/completions",
-            provider="openai",
-            tags=tags or {},
-            key=sha256(repr(body).encode()).hexdigest(),
-            notes=notes if notes is not None else [Decision("cache", "miss")],
-        ),
-        "reply": Reply(
-            body=json.dumps(reply).encode(),
-            model=model,
-            usage=usage,
-            raw_usage={"prompt_tokens": 120, "completion_tokens": 7},
-            finish="stop",
-            headers=(
-                ("Content-Type", "application/json"),
-                ("Set-Cookie", "session=1"),
-                ("X-Request-Id", "req_1"),
-            ),
-            first_ns=started + 5,
-        ),
-        "outcome": outcome,
-        "started": started,
-        "ended": started + 10,
-        "asked_model": model,
-        "receipt": Receipt(model=model, usage=usage, cost=cost, revision="rev1", savings=savings),
-    }
-    return Record(**(fields | more))
+    return replace(made, **more)
+
+
+def asked(n: int, body: dict[str, Any] | None, model: str) -> Request:
+    question = {"model": model, "messages": [{"role": "user", "content": f"question {n}"}]}
+    body = question if body is None else body
+    return Request(
+        id=f"call-{n:06d}",
+        api="chat",
+        model=model,
+        body=body,
+        endpoint="https://api.example.test/v1/chat/completions",
+        provider="openai",
+        key=sha256(repr(body).encode()).hexdigest(),
+        notes=[Decision("cache", "miss")],
+    )
+
+
+def answered(n: int, text: str, model: str, at: int) -> Reply:
+    said = {"id": f"r{n}", "choices": [{"message": {"role": "assistant", "content": text}}]}
+    headers = {"Content-Type": "application/json", "Set-Cookie": "session=1", "X-Request-Id": "req_1"}
+    return Reply(
+        body=json.dumps(said).encode(),
+        model=model,
+        usage=USAGE,
+        raw_usage={"prompt_tokens": 120, "completion_tokens": 7},
+        finish="stop",
+        headers=tuple(headers.items()),
+        first_ns=at,
+    )
+
+
+def filled(folder: Path, *records: Record, **how: Any) -> Ledger:
+    """A ledger of these records, still open."""
+    ledger = Ledger(folder, **how)
+    ledger.write(records)
+    return ledger
 
 
 def agent_loop(calls: int, *, trace: str = "t0") -> list[Record]:

@@ -12,20 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_material import DAY, START, agent_loop, record
+from ledger_material import DAY, START, agent_loop, filled, record
 
 from costopt.errors import LedgerError
 from costopt.types import Reply, Saving
 from costopt.world import archive
-from costopt.world.ledger import Fact, Ledger, Reader
+from costopt.world.ledger import Fact, Reader
 
 NOW = START + 400 * DAY
-
-
-def filled(folder: Path, *records: Any, **how: Any) -> Ledger:
-    ledger = Ledger(folder, **how)
-    ledger.write(records)
-    return ledger
 
 
 def all_of(folder: Path) -> list[tuple[Fact, dict[str, Any], bytes | None]]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ledger_material import DAY, START, agent_loop, record
+from ledger_material import DAY, START, agent_loop, filled, record
 from msgspec.structs import replace
 
 from costopt.errors import LedgerError
@@ -26,12 +26,6 @@ JSON = st.recursive(
 )
 KEYS = st.sampled_from(["model", "messages", "input", "tools", "system", "stop", "metadata"]) | st.text()
 BODY = st.dictionaries(KEYS, JSON, max_size=6)
-
-
-def written(folder: Path, *records: Any, **how: Any) -> Ledger:
-    ledger = Ledger(folder, **how)
-    ledger.write(list(records))
-    return ledger
 
 
 @given(BODY, st.booleans())
@@ -53,7 +47,7 @@ def test_every_body_comes_back_from_the_file(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[Any]
 ) -> None:
     folder = tmp_path_factory.mktemp("ledger")
-    written(folder, *(record(i, body=body) for i, body in enumerate(bodies))).close()
+    filled(folder, *(record(i, body=body) for i, body in enumerate(bodies))).close()
     with Reader(folder) as reader:
         assert [reader.body(fact) for fact in reader.facts()] == bodies
 
@@ -65,7 +59,7 @@ def test_a_fact_comes_back_whole(tmp_path: Path) -> None:
     receipt = Receipt("gpt-4o", usage, 99, "rev9", savings, (attempt,))
     notes = [Decision("cache", "miss"), Decision("route", "kept")]
     one = record(1, receipt=receipt, notes=notes, tags={"b": "2", "a": "1"}, error="E", outcome="left")
-    written(tmp_path, one).close()
+    filled(tmp_path, one).close()
     with Reader(tmp_path) as reader:
         fact = reader.fact("call-000001")
         assert (fact.usage, fact.cost, fact.revision, fact.savings) == (usage, 99, "rev9", savings)
@@ -88,9 +82,7 @@ def test_what_was_asked_of_the_cache_and_trimmed_comes_back(tmp_path: Path, cach
     one = record(1)
     assert one.receipt
     sent = replace(one.request, control=Control(cache=cache))
-    written(
-        tmp_path, replace(one, request=sent, receipt=replace(one.receipt, trimmed=321)), record(2)
-    ).close()
+    filled(tmp_path, replace(one, request=sent, receipt=replace(one.receipt, trimmed=321)), record(2)).close()
     with Reader(tmp_path) as reader:
         assert [(fact.control, fact.trimmed) for fact in reader.facts()] == [(cache, 321), ("on", 0)]
         rows = reader.query("SELECT control, trimmed FROM calls ORDER BY started")
@@ -102,14 +94,14 @@ def test_images_of_an_answer_come_back(tmp_path: Path) -> None:
     raw = {"completion_tokens": 1300, "completion_tokens_details": {"image_tokens": 1290}}
     one = record(1, receipt=Receipt("painter", usage, 99, "rev9"))
     assert one.reply is not None
-    written(tmp_path, replace(one, reply=replace(one.reply, usage=usage, raw_usage=raw))).close()
+    filled(tmp_path, replace(one, reply=replace(one.reply, usage=usage, raw_usage=raw))).close()
     with Reader(tmp_path) as reader:
         assert reader.fact("call-000001").usage == usage
 
 
 def test_an_answer_comes_back_for_replay(tmp_path: Path) -> None:
     one, none = record(1), record(2, reply=None)
-    written(tmp_path, one, none).close()
+    filled(tmp_path, one, none).close()
     with Reader(tmp_path) as reader:
         answer = reader.answer(reader.fact("call-000001"))
         assert one.reply and answer
@@ -120,7 +112,7 @@ def test_an_answer_comes_back_for_replay(tmp_path: Path) -> None:
 
 def test_stream_events_come_back_byte_for_byte(tmp_path: Path) -> None:
     events = b'data: {"a": 1}\r\n\r\ndata: \xff\n\n' * 50
-    written(tmp_path, record(1, reply=Reply(events=events))).close()
+    filled(tmp_path, record(1, reply=Reply(events=events))).close()
     with Reader(tmp_path) as reader:
         fact = reader.fact("call")
         assert fact.reply_body is None
@@ -128,14 +120,14 @@ def test_stream_events_come_back_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_a_call_without_an_answer_has_unknown_not_zero(tmp_path: Path) -> None:
-    written(tmp_path, record(1, reply=None, receipt=None, outcome="error", error="TimeoutError")).close()
+    filled(tmp_path, record(1, reply=None, receipt=None, outcome="error", error="TimeoutError")).close()
     with Reader(tmp_path) as reader:
         fact = reader.fact("call")
         assert (fact.usage, fact.cost, fact.status, fact.unpriced) == (None, None, None, False)
 
 
 def test_an_unpriced_call_is_null_and_counted(tmp_path: Path) -> None:
-    written(tmp_path, record(1, cost=None), record(2, cost=0)).close()
+    filled(tmp_path, record(1, cost=None), record(2, cost=0)).close()
     with Reader(tmp_path) as reader:
         assert [tuple(r) for r in reader.query("SELECT cost, unpriced FROM calls ORDER BY id")] == [
             (None, 1),
@@ -145,7 +137,7 @@ def test_an_unpriced_call_is_null_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_growing_conversation_is_stored_once(tmp_path: Path) -> None:
-    written(tmp_path, *agent_loop(50)).close()
+    filled(tmp_path, *agent_loop(50)).close()
     with Reader(tmp_path) as reader:
         (parts,) = reader.query("SELECT count(*) FROM parts")[0]
         sent = sum(len(fact.parts[0]) for fact in reader.facts())
@@ -154,7 +146,7 @@ def test_a_growing_conversation_is_stored_once(tmp_path: Path) -> None:
 
 
 def test_the_same_call_twice_counts_once(tmp_path: Path) -> None:
-    ledger = written(tmp_path, record(1), record(1), record(2))
+    ledger = filled(tmp_path, record(1), record(1), record(2))
     ledger.write([record(1), record(3)])
     ledger.close()
     with Reader(tmp_path) as reader:
@@ -193,7 +185,7 @@ def test_rollups_equal_the_sum_of_facts(tmp_path: Path) -> None:
 
 
 def test_hits_and_refusals_bill_no_tokens(tmp_path: Path) -> None:
-    written(tmp_path, record(1, outcome="hit", cost=0), record(2, outcome="refused"), record(3)).close()
+    filled(tmp_path, record(1, outcome="hit", cost=0), record(2, outcome="refused"), record(3)).close()
     with Reader(tmp_path) as reader:
         assert tuple(reader.query("SELECT sum(prompt), sum(cached), sum(output) FROM daily")[0]) == (
             120,
@@ -203,7 +195,7 @@ def test_hits_and_refusals_bill_no_tokens(tmp_path: Path) -> None:
 
 
 def test_only_harmless_reply_headers_are_kept(tmp_path: Path) -> None:
-    written(tmp_path, record(1)).close()
+    filled(tmp_path, record(1)).close()
     with Reader(tmp_path) as reader:
         assert reader.fact("call").headers == {"content-type": "application/json", "x-request-id": "req_1"}
     assert b"session=1" not in (tmp_path / "ledger.sqlite3").read_bytes()
@@ -212,7 +204,7 @@ def test_only_harmless_reply_headers_are_kept(tmp_path: Path) -> None:
 def test_no_key_in_a_header_or_a_url_is_kept(tmp_path: Path) -> None:
     one = record(1)
     sent = replace(one.request, variant="helicone-auth:Bearer sk-top", endpoint="https://me:pw-top@host/v1/x")
-    ledger = written(tmp_path, replace(one, request=sent))
+    ledger = filled(tmp_path, replace(one, request=sent))
     everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     ledger.close()
     assert b"-top" not in everything
@@ -234,7 +226,7 @@ def test_no_key_in_a_header_or_a_url_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_facts_cannot_be_changed(tmp_path: Path, sql: str) -> None:
-    written(tmp_path, record(1, savings=(Saving("cache", 1, "known", "b"),))).close()
+    filled(tmp_path, record(1, savings=(Saving("cache", 1, "known", "b"),))).close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite3")
     with pytest.raises(sqlite3.IntegrityError, match="immutable"):
         db.execute(sql)
@@ -242,7 +234,7 @@ def test_facts_cannot_be_changed(tmp_path: Path, sql: str) -> None:
 
 
 def test_a_call_cannot_be_replaced(tmp_path: Path) -> None:
-    written(tmp_path, record(1)).close()
+    filled(tmp_path, record(1)).close()
     db = sqlite3.connect(tmp_path / "ledger.sqlite3")
     before = db.execute("SELECT * FROM facts").fetchall()
     db.execute(f"INSERT OR REPLACE INTO facts SELECT n + 9, {', '.join(columns(db)[1:])} FROM facts")
@@ -272,7 +264,7 @@ def test_hashed_content_leaves_no_text_in_any_file(tmp_path: Path) -> None:
     one = record(1, body=body, answer=SECRET, error=error)
     assert one.reply is not None
     raw = Reply(body=one.reply.body, events=SECRET.encode(), raw_usage={"tokens": 3, "note": SECRET})
-    ledger = written(tmp_path, one, record(2, body=body, reply=raw), content="hashed")
+    ledger = filled(tmp_path, one, record(2, body=body, reply=raw), content="hashed")
     everything = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     ledger.close()
     everything += b"".join(path.read_bytes() for path in tmp_path.iterdir())
@@ -287,8 +279,8 @@ def test_hashed_content_leaves_no_text_in_any_file(tmp_path: Path) -> None:
 
 
 def test_text_withheld_once_is_kept_when_full_content_is_asked_for(tmp_path: Path) -> None:
-    written(tmp_path, record(1), content="hashed").close()
-    written(tmp_path, record(2, body=record(1).request.body)).close()
+    filled(tmp_path, record(1), content="hashed").close()
+    filled(tmp_path, record(2, body=record(1).request.body)).close()
     with Reader(tmp_path) as reader:
         assert reader.body(reader.fact("call-000002")) == record(1).request.body
 
@@ -309,14 +301,14 @@ def test_one_value_no_row_can_hold_does_not_take_the_others_along(tmp_path: Path
 @pytest.mark.parametrize("value", ["\ud800 alone", 2**80, -(2**80), math.pi, "\0"])
 def test_odd_values_in_a_body_survive(tmp_path: Path, value: Any) -> None:
     body = {"model": "m", "messages": [{"content": value}], "top": value, "list": [value] * 40}
-    written(tmp_path, record(1, body=body)).close()
+    filled(tmp_path, record(1, body=body)).close()
     with Reader(tmp_path) as reader:
         assert reader.body(reader.fact("call")) == body
 
 
 def test_folder_and_files_are_the_owners_only(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "ledger"
-    ledger = written(folder, record(1))
+    ledger = filled(folder, record(1))
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     ledger.close()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -325,7 +317,7 @@ def test_folder_and_files_are_the_owners_only(tmp_path: Path) -> None:
 
 
 def test_a_ledger_moved_away_is_begun_anew(tmp_path: Path) -> None:
-    ledger = written(tmp_path, record(1))
+    ledger = filled(tmp_path, record(1))
     for path in tmp_path.iterdir():
         path.unlink()
     ledger.write([record(2)])
@@ -335,7 +327,7 @@ def test_a_ledger_moved_away_is_begun_anew(tmp_path: Path) -> None:
 
 
 def test_ids_are_found_by_a_unique_beginning(tmp_path: Path) -> None:
-    written(
+    filled(
         tmp_path, record(1, call="abc1"), record(2, call="abc2"), record(3, call="abc"), record(4, call="d%_")
     ).close()
     with Reader(tmp_path) as reader:
@@ -353,7 +345,7 @@ def test_ids_are_found_by_a_unique_beginning(tmp_path: Path) -> None:
 
 
 def test_a_reader_sees_one_moment_while_others_write(tmp_path: Path) -> None:
-    ledger = written(tmp_path, record(1))
+    ledger = filled(tmp_path, record(1))
     with Reader(tmp_path) as reader:
         facts = reader.facts()
         first = next(facts)
@@ -366,6 +358,6 @@ def test_a_reader_sees_one_moment_while_others_write(tmp_path: Path) -> None:
 
 
 def test_facts_can_be_asked_for_by_time(tmp_path: Path) -> None:
-    written(tmp_path, *(record(n) for n in range(10))).close()
+    filled(tmp_path, *(record(n) for n in range(10))).close()
     with Reader(tmp_path) as reader:
         assert [f.id for f in reader.facts(START + 3, START + 5)] == ["call-000003", "call-000004"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ledger_material import agent_loop, record
+from ledgers import written
 
 from costopt.errors import LedgerError
 from costopt.world.ledger import Ledger, Reader
@@ -100,10 +101,7 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, spoi
 
 
 def test_a_ledger_damaged_inside_says_so(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    ledger.write(agent_loop(60))
-    ledger.close()
-    path = tmp_path / "ledger.sqlite3"
+    path = written(tmp_path, agent_loop(60)) / "ledger.sqlite3"
     data = bytearray(path.read_bytes())
     data[4096:] = os.urandom(len(data) - 4096)
     path.write_bytes(data)

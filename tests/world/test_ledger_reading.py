@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_material import DAY, START, agent_loop, record
+from ledgers import written
 
 from costopt.errors import LedgerError
 from costopt.types import Decision, Record, Saving
@@ -22,12 +23,6 @@ from costopt.world.ledger.parts import outline, split
 
 NOW = START + 400 * DAY
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5")
-
-
-def write(folder: Path, records: list[Record], **how: Any) -> None:
-    ledger = Ledger(folder, **how)
-    ledger.write(records)
-    ledger.close()
 
 
 def read(folder: Path, *args: Any, **how: Any) -> list[Fact]:
@@ -53,15 +48,15 @@ def mixed(numbers: range, seed: int) -> list[Record]:
 
 def scattered(folder: Path, rounds: int) -> list[str]:
     """A ledger whose files overlap in time, the last calls live; the ids in the order they must come."""
-    written: list[Record] = []
+    known: list[Record] = []
     for n in range(rounds):
         some = mixed(range(n * 30, n * 30 + 30), seed=n)
-        write(folder, some)
-        written += some
+        written(folder, some)
+        known += some
         if n < rounds - 1:
             archive.run(folder, 0, NOW + n, segment_calls=11)
-    written.sort(key=lambda one: one.started)
-    return [one.request.id for one in written]
+    known.sort(key=lambda one: one.started)
+    return [one.request.id for one in known]
 
 
 def test_archived_and_live_calls_come_in_one_order(tmp_path: Path) -> None:
@@ -88,7 +83,7 @@ def test_each_reading_begins_anew_and_they_do_not_disturb_each_other(tmp_path: P
 
 
 def test_a_call_read_among_many_is_the_call_read_alone(tmp_path: Path) -> None:
-    write(tmp_path, mixed(range(2 * CHUNK + 30), seed=7))
+    written(tmp_path, mixed(range(2 * CHUNK + 30), seed=7))
     with Reader(tmp_path) as reader:
         for fact in reader.facts():
             assert reader.fact(fact.id) == fact
@@ -100,7 +95,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The same calls live and archived."""
     folders = [tmp_path_factory.mktemp(name) for name in ("live", "archived")]
     for folder in folders:
-        write(folder, mixed(range(150), seed=3))
+        written(folder, mixed(range(150), seed=3))
     archive.run(folders[1], 0, NOW, segment_calls=70)
     return folders
 
@@ -131,7 +126,7 @@ def test_a_selection_is_the_same_live_and_archived(
 
 
 def test_a_long_file_is_read_from_where_the_selection_begins(tmp_path: Path) -> None:
-    write(tmp_path, [record(n) for n in range(300)])
+    written(tmp_path, [record(n) for n in range(300)])
     archive.run(tmp_path, 0, NOW)
     for since, until in ((0, 1), (63, 65), (64, 128), (130, 300), (299, 400), (300, 301)):
         ids = [f"call-{n:06d}" for n in range(since, min(until, 300))]
@@ -139,7 +134,7 @@ def test_a_long_file_is_read_from_where_the_selection_begins(tmp_path: Path) -> 
 
 
 def test_decisions_can_be_left_out(tmp_path: Path) -> None:
-    write(tmp_path, [record(1)])
+    written(tmp_path, [record(1)])
     assert [fact.decisions for fact in read(tmp_path, decisions=False)] == [()]
 
 
@@ -158,7 +153,7 @@ def test_how_many_calls_and_from_when_to_when(tmp_path: Path) -> None:
 @pytest.mark.parametrize("archived", [False, True])
 def test_the_size_of_every_part_is_known(tmp_path: Path, content: str, archived: bool) -> None:
     loop = agent_loop(30)
-    write(tmp_path, loop, content=content)
+    written(tmp_path, loop, content=content)
     if archived:
         archive.run(tmp_path, 0, NOW)
     with Reader(tmp_path) as reader:
@@ -186,7 +181,7 @@ def test_parameters_are_there_without_the_texts(tmp_path: Path) -> None:
     }
     for content, shown in (("full", {"stop": ["END"]}), ("hashed", {})):
         folder = tmp_path / content
-        write(folder, [record(1, body=body)], content=content)
+        written(folder, [record(1, body=body)], content=content)
         with Reader(folder) as reader:
             fact = next(reader.facts())
             seen = reader.outline(fact)
@@ -209,19 +204,19 @@ def test_an_outline_names_every_key_once(body: dict[str, Any], private: bool) ->
 @pytest.mark.parametrize("memory", [0, 2000, 10**6])
 def test_parts_are_right_however_little_is_remembered(tmp_path: Path, memory: int) -> None:
     loop = agent_loop(20)
-    write(tmp_path, loop)
+    written(tmp_path, loop)
     with Reader(tmp_path, memory=memory) as reader:
         for _ in range(2):
             assert [reader.body(fact) for fact in reader.facts()] == [one.request.body for one in loop]
 
 
 def test_writing_and_archiving_do_not_change_what_a_reader_sees(tmp_path: Path) -> None:
-    write(tmp_path, mixed(range(CHUNK + 50), seed=1))
+    written(tmp_path, mixed(range(CHUNK + 50), seed=1))
     before = read(tmp_path)
     with Reader(tmp_path) as reader:
         facts = reader.facts()
         head = list(islice(facts, 10))
-        write(tmp_path, mixed(range(1000, 1040), seed=2))
+        written(tmp_path, mixed(range(1000, 1040), seed=2))
         archive.run(tmp_path, 0, NOW)
         assert head + list(facts) == before
         assert list(reader.facts()) == before
