@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,11 @@ import pytest
 
 import costopt
 from costopt.edge.wrap import library_of
-from costopt.policy import Budget, Cache, Policy
+from costopt.policy import Budget, Policy
 
 anthropic = pytest.importorskip("anthropic")
 LIBRARY: Any = library_of(anthropic.Anthropic(api_key="k")._client)
 
-CACHING = Policy(name="test", cache=Cache())
 ASK: dict[str, Any] = {
     "model": "claude-haiku-4-5",
     "max_tokens": 20,
@@ -82,12 +80,6 @@ class Provider:
     def aclient(self) -> Any:
         http = LIBRARY.AsyncClient(transport=LIBRARY.MockTransport(self))
         return anthropic.AsyncAnthropic(api_key="sk-test", http_client=http)
-
-
-@pytest.fixture
-def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
-    with costopt.Optimizer(CACHING, ledger=tmp_path) as made:
-        yield made
 
 
 def test_a_repeat_costs_nothing_and_looks_the_same(optimizer: costopt.Optimizer) -> None:

@@ -12,12 +12,11 @@ import msgspec
 import pytest
 
 import costopt
-from costopt.policy import Budget, Cache, Policy
+from costopt.policy import Budget, Policy
 
 openai = pytest.importorskip("openai")
 LIBRARY: Any = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
 
-CACHING = Policy(name="test", cache=Cache(disk=64 * 1024**2))
 ASK: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "messages": [{"role": "user", "content": "Capital of France?"}],
@@ -87,12 +86,6 @@ class Provider:
     def aclient(self, **options: Any) -> Any:
         http = LIBRARY.AsyncClient(transport=LIBRARY.MockTransport(self))
         return openai.AsyncOpenAI(api_key="sk-test", http_client=http, **options)
-
-
-@pytest.fixture
-def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
-    with costopt.Optimizer(CACHING, ledger=tmp_path) as made:
-        yield made
 
 
 def test_a_repeat_costs_nothing_and_looks_the_same(optimizer: costopt.Optimizer) -> None:
@@ -219,7 +212,7 @@ def test_refusals_are_ours_and_the_sdks_and_are_not_retried(tmp_path: Path) -> N
 
 
 def test_a_closed_optimizer_says_so(tmp_path: Path) -> None:
-    optimizer = costopt.Optimizer(CACHING, ledger=tmp_path)
+    optimizer = costopt.Optimizer(Policy(), ledger=tmp_path)
     client = optimizer.wrap(Provider().client())
     optimizer.close()
     with pytest.raises(costopt.Closed):
