@@ -253,11 +253,7 @@ def _settled(effect: Effect[Any], answer: Any) -> Any:
 
 
 def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio._get_running_loop() is not None
 
 
 def _wait(answer: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
@@ -70,10 +69,10 @@ class Engine:
         if self._closed:
             raise Closed("this Optimizer was closed; make a new one and wrap the client again")
 
-    def new_id(self) -> str:
-        """A call id that sorts by time: clock, process and engine, counter. Asking the system for randomness
-        at each call would cost 40 µs where it is slow."""
-        return f"{time.time_ns():016x}{self._process}{next(self._calls) & 0xFFFFFFFF:08x}"
+    def new_id(self, at: int) -> str:
+        """The id of a call that came in `at` a time (ns). Ids sort by time: clock, process and engine, counter. Asking
+        the system for randomness at each call would cost 40 µs where it is slow."""
+        return f"{at:016x}{self._process}{next(self._calls) & 0xFFFFFFFF:08x}"
 
     @property
     def shares_tenants(self) -> bool:

@@ -75,13 +75,13 @@ class Plan:
         return not why
 
     def entry(self, request: Request, reply: Reply) -> Entry:
+        """`reply` as it is stored. It names the tier `memory`, where most hits come from: who finds it elsewhere says
+        so afterwards."""
         assert self.policy.cache is not None
         receipt = reply.receipt and receipts.kept(reply.receipt)
-        return Entry(
-            replace(reply, headers=admit.lasting(reply.headers), receipt=receipt, waited_ns=0),
-            request.at,
-            request.at + int(self.policy.cache.ttl * 1e9),
-        )
+        headers = admit.lasting(reply.headers)
+        kept = replace(reply, headers=headers, tier="memory", receipt=receipt, waited_ns=0)
+        return Entry(kept, request.at, request.at + int(self.policy.cache.ttl * 1e9))
 
     def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
         """The stored answer, at no cost; it saves what the stored call had cost. Both are unknown where that is."""

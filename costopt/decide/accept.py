@@ -18,6 +18,7 @@ Check = Literal["json", "json_schema", "non_empty", "none"]
 
 #: Where the APIs carry the form an answer must have.
 _FORMATS = (("response_format",), ("text", "format"), ("output_config", "format"), ("output_format",))
+_FIELDS = frozenset(path[0] for path in _FORMATS)
 _JSON = ("json_object", "json_schema")
 #: What no reader makes a value of: text that is no JSON, or that is nested deeper than Python can follow.
 _UNREADABLE = (msgspec.DecodeError, UnicodeEncodeError, RecursionError)
@@ -42,7 +43,7 @@ def accept(text: str, check: Check, body: Json) -> bool:
 
 def asks_json(body: Json) -> bool:
     """Whether a request asks its answer to be JSON, with a schema or without."""
-    return any(form.get("type") in _JSON for form in _forms(body))
+    return not _FIELDS.isdisjoint(body) and any(form.get("type") in _JSON for form in _forms(body))
 
 
 def asked_schema(body: Json) -> Json | None:

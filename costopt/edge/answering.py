@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from weakref import ref
@@ -82,7 +83,9 @@ def unread(library: Any, response: Any, sent: Any) -> Any:
         history=response.history,
         default_encoding=response.default_encoding,
     )
-    fresh.next_request, fresh.elapsed = response.next_request, response.elapsed
+    fresh.next_request = response.next_request
+    with suppress(RuntimeError):  # not known yet: the HTTP client is still to say it
+        fresh.elapsed = response.elapsed
     return fresh
 
 
@@ -122,7 +125,7 @@ def _question(response: Any, sent: Any) -> Any:
 def _with_headers(at: Exchange, headers: list[Header]) -> Any:
     """The provider's own response, read, under `headers`."""
     at.response.headers = at.library.Headers(headers)
-    return _timed(at, at.response)
+    return at.response
 
 
 def _timed(at: Exchange, response: Any) -> Any:

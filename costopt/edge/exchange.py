@@ -34,17 +34,18 @@ def passed_on(library: Any, sent: Any) -> Any:
     )
 
 
-def read(engine: Engine, library: Any, known: Known, address: Address, sent: Any) -> Exchange | None:
-    """The model call in `sent` (its body loaded), or None for what passes through untouched."""
-    content = sent.content
+def read(
+    engine: Engine, library: Any, known: Known, address: Address, sent: Any, content: bytes
+) -> Exchange | None:
+    """The model call in `sent`, whose body is `content`, or None for what passes through untouched."""
     if len(content) > MAX_BODY:
         _log.warning("costopt: a request of %d MB passes by unread and unrecorded", len(content) >> 20)
         return None
     head = known.letterhead(sent.headers.raw)
-    call, at = engine.new_id(), engine.world.clock.now()
+    at = engine.world.clock.now()
     patience_s = sent.extensions.get("timeout", {}).get("read")
     request = request_of(
-        call, at, address, head, content, patience_s=patience_s, shared=engine.shares_tenants
+        engine.new_id(at), at, address, head, content, patience_s=patience_s, shared=engine.shares_tenants
     )
     return Exchange(engine, library, sent, request, told=bool(head.asked)) if request else None
 

@@ -216,7 +216,7 @@ _CACHE = {
 def control_of(asked: Mapping[bytes, bytes]) -> Control:
     """What the caller asked of us. Raises InvalidControl."""
     if not asked:
-        return Control()
+        return _CACHE["on"]
     value = asked.get(b"cache", b"on").decode(errors="replace").strip().lower()
     control = _CACHE.get(value)
     if control is None:

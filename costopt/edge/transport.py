@@ -57,9 +57,9 @@ class Edge(ABC):
             raise as_sdk_error(closed, address.api if address else "chat") from None
         return address
 
-    def _read(self, address: Address, sent: Any) -> Exchange | None:
+    def _read(self, address: Address, sent: Any, content: bytes) -> Exchange | None:
         try:
-            at = exchange.read(self.engine, self.library, self._known, address, sent)
+            at = exchange.read(self.engine, self.library, self._known, address, sent, content)
         except Refused as refusal:
             raise as_sdk_error(refusal, address.api) from None
         if at and self.sends_itself:
@@ -101,8 +101,7 @@ class SyncEdge(Edge):
         address = self._address(sent)
         if address is None:
             return None
-        sent.read()
-        at = self._read(address, sent)
+        at = self._read(address, sent, sent.read())
         if at is None:
             return None
         try:
@@ -147,8 +146,7 @@ class AsyncEdge(Edge):
         address = self._address(sent)
         if address is None:
             return None
-        await sent.aread()
-        at = self._read(address, sent)
+        at = self._read(address, sent, await sent.aread())
         if at is None:
             return None
         executor = self.engine.world.executor

@@ -206,5 +206,6 @@ def _choice_finish(choice: _Choice) -> Finish:
 
 def _says(message: _Message) -> bool:
     """Whether there is more than blanks in a message that calls nothing and refuses nothing."""
-    said = parts.text_of(message.content) + text(record(message.audio).get("transcript"))
-    return bool(said) and not said.isspace()
+    return bool(
+        parts.text_of(message.content).strip() or text(record(message.audio).get("transcript")).strip()
+    )

@@ -93,8 +93,10 @@ def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
     sent = said.prompt_tokens_details or said.input_tokens_details or _NO_SENT
     wrote = said.completion_tokens_details or said.output_tokens_details or _NO_WRITTEN
     prompt = said.prompt_tokens or said.input_tokens or 0
-    cached = min(_cached(said, sent), prompt)
-    written = min(_cache_written(said, sent), prompt - cached)
+    cached = sent.cached_tokens or said.prompt_cache_hit_tokens or said.cache_read_input_tokens or 0
+    cached = min(cached, prompt)
+    written = sent.cache_write_tokens or sent.cache_creation_tokens or said.cache_creation_input_tokens or 0
+    written = min(written, prompt - cached)
     fresh = prompt - cached - written
     output, reasoning = _output(said, wrote, prompt)
     audio = min(sent.audio_tokens or 0, fresh)
@@ -112,14 +114,6 @@ def openai(usage: Json, tier: Any = None, searches: int = 0) -> Usage:
         searches=searches or _searches(said),
         service_tier=text(tier) or text(said.service_tier),
     )
-
-
-def _cached(said: _OpenAI, sent: _Sent) -> int:
-    return sent.cached_tokens or said.prompt_cache_hit_tokens or said.cache_read_input_tokens or 0
-
-
-def _cache_written(said: _OpenAI, sent: _Sent) -> int:
-    return sent.cache_write_tokens or sent.cache_creation_tokens or said.cache_creation_input_tokens or 0
 
 
 def _output(said: _OpenAI, wrote: _Written, prompt: int) -> tuple[int, int]:

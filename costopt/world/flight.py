@@ -11,14 +11,15 @@ import threading
 import weakref
 from concurrent.futures import Future
 from itertools import count
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from costopt.effects import Lead
 from costopt.types import Entry
 from costopt.world.waiting import after_fork, give
 
 
-class _Place(NamedTuple):
+class _Place(Struct, frozen=True):
     """Where a call runs: on a thread, and on which event loop of it."""
 
     thread: int
@@ -26,10 +27,7 @@ class _Place(NamedTuple):
 
     @classmethod
     def here(cls) -> _Place:
-        try:
-            return cls(threading.get_ident(), asyncio.get_running_loop())
-        except RuntimeError:
-            return cls(threading.get_ident(), None)
+        return cls(threading.get_ident(), asyncio._get_running_loop())
 
     def stuck_for(self, follower: _Place) -> bool:
         """Whether a leader here would never come on while `follower` waits."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from costopt.types import Entry
 from costopt.world.stored import Stored, unpack
@@ -17,7 +18,7 @@ OVERHEAD = 480
 LARGEST = 8
 
 
-class _Item(NamedTuple):
+class _Item(Struct, frozen=True):
     data: bytes
     expires: int
     size: int
@@ -48,7 +49,7 @@ class MemoryCache:
         return self._size
 
     def get(self, key: str, now: int) -> Entry | None:
-        """The entry under `key` if there is one not expired at `now` (ns); its reply's tier is `memory`."""
+        """The entry under `key` as it was put, if there is one not expired at `now` (ns)."""
         with self._lock:
             item = self._items.get(key)
             if item is None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
+from msgspec import Struct
 
 from costopt.types import Entry
 
@@ -12,7 +11,7 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Entry)
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True):
     """An entry and its bytes."""
 
     entry: Entry
@@ -20,13 +19,9 @@ class Stored(NamedTuple):
 
 
 def pack(entry: Entry) -> Stored | None:
-    """`entry` with its bytes; None if it holds integers above 64 bits and the like.
-
-    The bytes name the tier `memory`, where most hits come from: who reads them elsewhere says so afterwards.
-    """
-    reply = msgspec.structs.replace(entry.reply, tier="memory")
+    """`entry` with its bytes; None if it holds integers above 64 bits and the like."""
     try:
-        return Stored(entry, _encoder.encode(Entry(reply, entry.created, entry.expires)))
+        return Stored(entry, _encoder.encode(entry))
     except (TypeError, ValueError, OverflowError, RecursionError):
         return None
 

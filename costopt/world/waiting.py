@@ -30,11 +30,7 @@ def claim(future: Future[T]) -> bool:
 
 def on_event_loop() -> bool:
     """Whether this code runs on an event loop, which must not block."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
+    return asyncio._get_running_loop() is not None  # `get_running_loop` would raise, at 1 µs a call
 
 
 def after_fork(method: Callable[[], None]) -> None:

@@ -43,8 +43,9 @@ class Heard:
 
 
 def as_json(body: Any) -> Any:
-    content = msgspec.json.encode(body)
-    return LIBRARY.Response(200, headers={"content-type": "application/json"}, content=content)
+    """As it comes from a network: still to be read."""
+    content = LIBRARY.ByteStream(msgspec.json.encode(body))
+    return LIBRARY.Response(200, headers={"content-type": "application/json"}, stream=content)
 
 
 def wrapped(optimizer: costopt.Optimizer, http: Any) -> Any:

@@ -64,9 +64,9 @@ def execute(folder: Path, sql: str, *args: object) -> None:
     con.close()
 
 
-def test_what_goes_in_comes_out_with_the_tier_set(cache, folder):
+def test_what_goes_in_comes_out(cache, folder):
     cache.put_many([("a", entry(b"1")), ("b", entry(b"2")), ("a", entry(b"3"))])
-    reply = Reply(body=b"3", usage=Usage(input=1), raw_usage={"n": [1, None]}, tier="memory")
+    reply = Reply(body=b"3", usage=Usage(input=1), raw_usage={"n": [1, None]})
     found = cache.get("a", NOW)
     assert found is not None
     assert found.entry == Entry(reply, NOW, NOW + HOUR)

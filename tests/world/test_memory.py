@@ -19,7 +19,7 @@ JSON = st.recursive(
 
 
 def entry(size: int = 10, expires: int = 100) -> Entry:
-    return Entry(Reply(body=b"x" * size), 0, expires)
+    return Entry(Reply(body=b"x" * size, tier="memory"), 0, expires)
 
 
 def in_memory(wanted: Entry) -> Reply:
@@ -27,7 +27,7 @@ def in_memory(wanted: Entry) -> Reply:
 
 
 @given(st.binary(max_size=50), st.dictionaries(st.text(), JSON, max_size=4))
-def test_what_goes_in_comes_out_with_the_tier_set(body, raw_usage):
+def test_what_goes_in_comes_out(body, raw_usage):
     usage = Usage(input=3, output=4, service_tier="flex")
     receipt = Receipt("m", usage, None, "r1", (Saving("cache", -5, "derived", "list price"),))
     reply = Reply(
@@ -35,14 +35,7 @@ def test_what_goes_in_comes_out_with_the_tier_set(body, raw_usage):
     )
     cache = MemoryCache(1_000_000)
     assert cache.put("k", pack(Entry(reply, 1, 9)))
-    found = cache.get("k", 5)
-    assert found is not None and found.reply.tier == "memory"
-    assert (found.reply.raw_usage, found.reply.receipt, found.reply.headers) == (
-        raw_usage,
-        receipt,
-        reply.headers,
-    )
-    assert (found.created, found.expires, found.reply.body, found.reply.usage) == (1, 9, body, usage)
+    assert cache.get("k", 5) == Entry(reply, 1, 9)
 
 
 def test_a_changed_reply_does_not_poison_the_cache():

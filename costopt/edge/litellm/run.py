@@ -42,7 +42,7 @@ class Edge:
             return None
         route = self.engine.policy.route
         setting = Setting(self.litellm, self.owned, self.engine.shares_tenants, route.alias if route else "")
-        return asked(setting, self.api, arguments, self.engine.new_id())
+        return asked(setting, self.api, arguments, self.engine.new_id(self.engine.world.clock.now()))
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """All arguments by name, or None where they do not fit the function. (Binding takes 50 µs: only where
