@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import openai
 import pytest
+from ledgers import facts
 
 import costopt
 from costopt.demo.localmodel import INSTALL, MODEL, LocalModel, MissingModel
 from costopt.policy import Cache, Policy, Price
-from costopt.world.ledger import Reader
 
+ASK: dict[str, Any] = {
+    "model": MODEL,
+    "messages": [{"role": "user", "content": "Say hello."}],
+    "max_tokens": 200,
+    "temperature": 0,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
 PRICED = Policy(cache=Cache(), prices={MODEL: Price(input=150_000_000, output=600_000_000)})
 
 
@@ -23,26 +32,12 @@ def test_a_streamed_call_repeated_is_the_same_and_free(tmp_path: Path) -> None:
     with model, costopt.Optimizer(PRICED, ledger=tmp_path) as optimizer:
         plain = openai.OpenAI(api_key="none", base_url=model.base_url, timeout=120)
         with optimizer.wrap(plain) as client:
-            first, again = (
-                [
-                    chunk.model_dump()
-                    for chunk in client.chat.completions.create(
-                        model=MODEL,
-                        messages=[{"role": "user", "content": "Say hello."}],
-                        max_tokens=200,
-                        temperature=0,
-                        stream=True,
-                        stream_options={"include_usage": True},
-                    )
-                ]
-                for _ in range(2)
-            )
+            create = client.chat.completions.create
+            first, again = ([chunk.model_dump() for chunk in create(**ASK)] for _ in range(2))
     assert first == again
     assert any(choice["delta"].get("content") for chunk in first for choice in chunk["choices"])
-    with Reader(tmp_path) as reader:
-        paid, free = reader.facts()
+    paid, free = facts(tmp_path)
     assert (paid.outcome, free.outcome) == ("ok", "hit")
-    assert paid.cost is not None
-    assert paid.cost > 0
+    assert paid.cost is not None and paid.cost > 0
     assert free.cost == 0
     assert [saving.nano for saving in free.savings] == [paid.cost]

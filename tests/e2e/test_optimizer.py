@@ -16,6 +16,7 @@ from typing import Any
 import openai
 import pytest
 from ledgers import facts
+from msgspec.structs import replace
 
 import costopt
 from costopt.demo.simulator import Simulator
@@ -27,11 +28,16 @@ ASK: dict[str, Any] = {
     "model": "gpt-4o-mini",
     "messages": [{"role": "user", "content": "Where is my parcel?"}],
 }
+EMBEDDING = "text-embedding-3-small"
 CACHING = Policy(name="test", cache=Cache(disk=64 * 1024**2))
 
 
 def sdk(provider: Simulator, **options: Any) -> openai.OpenAI:
     return openai.OpenAI(api_key="sk-test", base_url=provider.base_url, **options)
+
+
+def async_sdk(provider: Simulator, **options: Any) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url, **options)
 
 
 def test_the_answer_outlives_the_process(provider: Simulator, tmp_path: Path) -> None:
@@ -125,8 +131,8 @@ def test_no_secret_is_written_and_nobody_else_can_read(provider: Simulator, tmp_
 
 
 def test_close_leaves_no_thread_and_no_file_open(provider: Simulator, tmp_path: Path) -> None:
-    full = Policy(
-        cache=Cache(disk=64 * 1024**2),
+    full = replace(
+        CACHING,
         limits=(Limit("openai", requests=1000),),
         budgets=(Budget(10**9, "day"),),
         batch=Batch(max_size=4, max_wait=0.001),
@@ -135,12 +141,10 @@ def test_close_leaves_no_thread_and_no_file_open(provider: Simulator, tmp_path: 
     def use() -> None:
         async def main() -> None:
             async with costopt.Optimizer(full, ledger=tmp_path) as optimizer:
-                wrapped = optimizer.wrap(openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url))
-                async with wrapped as client:
+                async with optimizer.wrap(async_sdk(provider)) as client:
                     await client.chat.completions.create(**ASK)
-                    await client.embeddings.create(model="text-embedding-3-small", input=["a"])
-                http = optimizer.async_http_client()
-                other = openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url, http_client=http)
+                    await client.embeddings.create(model=EMBEDDING, input=["a"])
+                other = async_sdk(provider, http_client=optimizer.async_http_client())
                 await other.chat.completions.create(**ASK)
 
         asyncio.run(main())
@@ -198,55 +202,51 @@ def test_embeddings_of_concurrent_callers_are_merged_and_split_in_order(
 ) -> None:
     rules = Policy(batch=Batch(max_size=8, max_wait=5.0))
 
+    texts = [f"text {n}" for n in range(8)]
+
     async def main() -> list[Any]:
         async with costopt.Optimizer(rules, ledger=tmp_path) as optimizer:
-            client = optimizer.wrap(openai.AsyncOpenAI(api_key="sk-test", base_url=provider.base_url))
-            async with client:
-                return await asyncio.gather(
-                    *(
-                        client.embeddings.create(model="text-embedding-3-small", input=f"text {n}")
-                        for n in range(8)
-                    )
-                )
+            async with optimizer.wrap(async_sdk(provider)) as client:
+                create = client.embeddings.create
+                return await asyncio.gather(*(create(model=EMBEDDING, input=text) for text in texts))
 
     merged = asyncio.run(main())
     assert provider.calls == 1
     alone = sdk(provider)
-    for number, each in enumerate(merged):
-        bare = alone.embeddings.create(model="text-embedding-3-small", input=f"text {number}")
+    for text, each in zip(texts, merged, strict=True):
+        bare = alone.embeddings.create(model=EMBEDDING, input=text)
         assert each.data[0].embedding == bare.data[0].embedding
         assert each.usage.prompt_tokens == bare.usage.prompt_tokens
     assert sum(call.cost or 0 for call in facts(tmp_path)) > 0
 
 
-def test_a_policy_file_is_reloaded_while_running(provider: Simulator, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "after", "moved", "answered"),
+    [
+        ("cache: {ttl: 1h}", "retry: {attempts: 1}", True, [1, 1, 2]),
+        ("", "cache: {ttl: 1h}", False, [1, 2, 3, 3]),
+    ],
+    ids=["the cache goes off", "the cache goes on"],
+)
+def test_a_policy_file_is_reloaded_while_running(
+    before: str, after: str, moved: bool, answered: list[int], provider: Simulator, tmp_path: Path
+) -> None:
+    """The file changes after the second call; `answered` is what the provider has answered after each."""
     clock = VirtualClock()
     path = tmp_path / "policy.yaml"
-    path.write_text("version: 1\ncache: {ttl: 1h}\n")
+    path.write_text(f"version: 1\n{before}\n")
+    calls = []
     with costopt.Optimizer(path, ledger=tmp_path / "l", reload=True, clock=clock) as optimizer:
         client = optimizer.wrap(sdk(provider))
-        client.chat.completions.create(**ASK)
-        client.chat.completions.create(**ASK)
-        assert provider.calls == 1
-        path.write_text("version: 1\nretry: {attempts: 1}\n")
-        os.utime(path, (1, 1))
-        clock.advance(2)  # the watcher looks at most once a second
-        client.chat.completions.create(**ASK)
-    assert provider.calls == 2
-
-
-def test_a_reloaded_policy_may_turn_the_cache_on(provider: Simulator, tmp_path: Path) -> None:
-    clock = VirtualClock()
-    path = tmp_path / "policy.yaml"
-    path.write_text("version: 1\n")
-    with costopt.Optimizer(path, ledger=tmp_path / "l", reload=True, clock=clock) as optimizer:
-        client = optimizer.wrap(sdk(provider))
-        client.chat.completions.create(**ASK)
-        path.write_text("version: 1\ncache: {ttl: 1h}\n")
-        clock.advance(2)
-        client.chat.completions.create(**ASK)
-        client.chat.completions.create(**ASK)
-    assert provider.calls == 2
+        for n in range(len(answered)):
+            if n == 2:
+                path.write_text(f"version: 1\n{after}\n")
+                if moved:  # and older than what it replaces
+                    os.utime(path, (1, 1))
+                clock.advance(2)  # the watcher looks at most once a second
+            client.chat.completions.create(**ASK)
+            calls.append(provider.calls)
+    assert calls == answered
 
 
 def test_a_proxy_of_the_users_own_keeps_working(provider: Simulator, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from simulators import Simulator, aimock, running
 
 import costopt
 from costopt.policy import Cache, Policy
+from costopt.world.ledger import Fact
 
 CACHING = Policy(name="test", cache=Cache(tool_calls=True))
 OPTIONS: dict[str, Any] = {"api_key": "k", "max_retries": 0, "timeout": 10}
@@ -96,6 +97,7 @@ def embeddings(to: Clients, text: str) -> Any:
 
 
 Ask = Callable[..., Any]
+Recorded = Callable[[], list[Fact]]
 APIS = pytest.mark.parametrize(
     ("ask", "final"), [(chat, chat_final), (responses, responses_final), (messages, messages_final)]
 )
@@ -123,8 +125,22 @@ def optimizer(tmp_path: Path) -> Iterator[costopt.Optimizer]:
 
 
 @pytest.fixture
+def recorded(optimizer: costopt.Optimizer, tmp_path: Path) -> Recorded:
+    def read() -> list[Fact]:
+        optimizer.flush()
+        return facts(tmp_path)
+
+    return read
+
+
+@pytest.fixture
 def wrapped(bare: Clients, optimizer: costopt.Optimizer) -> Clients:
     return Clients(optimizer.wrap(bare.openai), optimizer.wrap(bare.anthropic))
+
+
+def ends(calls: list[Fact]) -> list[tuple[str, bool]]:
+    """How each call ended, and whether it cost anything."""
+    return [(call.outcome, call.cost != 0) for call in calls]
 
 
 def plain(given: Any) -> Any:
@@ -148,22 +164,10 @@ def _anonymous(key: str, value: Any) -> Any:
     return "id" if made_up else same(value)
 
 
-def ledger(optimizer: costopt.Optimizer, folder: Path) -> list[tuple[str, bool]]:
-    """How each call ended, and whether it cost anything."""
-    optimizer.flush()
-    return [(fact.outcome, fact.cost != 0) for fact in facts(folder)]
-
-
 @APIS
 @pytest.mark.parametrize("text", QUESTIONS)
 def test_an_answer_is_the_bare_clients_and_its_repeats_are_free(
-    ask: Ask,
-    final: Ask,
-    text: str,
-    bare: Clients,
-    wrapped: Clients,
-    optimizer: costopt.Optimizer,
-    tmp_path: Path,
+    ask: Ask, final: Ask, text: str, bare: Clients, wrapped: Clients, recorded: Recorded
 ) -> None:
     first = ask(wrapped, text)
     assert same(plain(first)) == same(plain(ask(bare, text)))
@@ -171,7 +175,22 @@ def test_an_answer_is_the_bare_clients_and_its_repeats_are_free(
     streamed = final(wrapped, text)
     assert same(plain(streamed)) == same(plain(final(wrapped, text)))
     assert json.dumps(said(plain(streamed))) == json.dumps(said(plain(first)))
-    assert ledger(optimizer, tmp_path) == [("ok", True), *[("hit", False)] * 3]
+    assert ends(recorded()) == [("ok", True), *[("hit", False)] * 3]
+
+
+#: What an answer says is below these keys.
+SAID = {
+    "choices",
+    "message",
+    "content",
+    "text",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "input",
+    "output",
+}
 
 
 def said(answer: Any) -> Any:
@@ -180,38 +199,20 @@ def said(answer: Any) -> Any:
         return [said(each) for each in answer]
     if not isinstance(answer, dict):
         return answer
-    kept = (
-        "choices",
-        "message",
-        "content",
-        "text",
-        "tool_calls",
-        "function",
-        "name",
-        "arguments",
-        "input",
-        "output",
-    )
-    return {key: said(value) for key, value in sorted(answer.items()) if key in kept}
+    return {key: said(value) for key, value in sorted(answer.items()) if key in SAID}
 
 
 @APIS
 @pytest.mark.parametrize("text", QUESTIONS)
 def test_a_stream_is_the_bare_clients_and_its_repeats_are_the_same_events(
-    ask: Ask,
-    final: Ask,
-    text: str,
-    bare: Clients,
-    wrapped: Clients,
-    optimizer: costopt.Optimizer,
-    tmp_path: Path,
+    ask: Ask, final: Ask, text: str, bare: Clients, wrapped: Clients, recorded: Recorded
 ) -> None:
     first = list(ask(wrapped, text, stream=True))
     assert same(plain(first)) == same(plain(list(ask(bare, text, stream=True))))
     assert list(ask(wrapped, text, stream=True)) == first
     whole = ask(wrapped, text)
     assert same(said(plain(whole))) == same(said(plain(ask(bare, text))))
-    assert ledger(optimizer, tmp_path) == [("ok", True), *[("hit", False)] * 2]
+    assert ends(recorded()) == [("ok", True), *[("hit", False)] * 2]
 
 
 def test_a_tool_loop_comes_to_the_same_end(bare: Clients, wrapped: Clients) -> None:
@@ -224,24 +225,23 @@ def test_a_tool_loop_comes_to_the_same_end(bare: Clients, wrapped: Clients) -> N
     assert loop(wrapped) == loop(bare) == loop(wrapped)
 
 
-def test_the_recorded_cost_is_that_of_the_usage_sent(
-    wrapped: Clients, optimizer: costopt.Optimizer, tmp_path: Path
-) -> None:
+def test_the_recorded_cost_is_that_of_the_usage_sent(wrapped: Clients, recorded: Recorded) -> None:
     chat(wrapped, "a priced one")
     list(messages(wrapped, "a priced one", stream=True))
-    optimizer.flush()
     # per million tokens: gpt-4o-mini $0.15 and $0.60, claude-haiku-4-5 $1 and $5
-    assert [fact.cost for fact in facts(tmp_path)] == [1000 * 150 + 100 * 600, 1000 * 1000 + 100 * 5000]
+    assert [call.cost for call in recorded()] == [1000 * 150 + 100 * 600, 1000 * 1000 + 100 * 5000]
 
 
-def test_embeddings(bare: Clients, wrapped: Clients, optimizer: costopt.Optimizer, tmp_path: Path) -> None:
+def test_embeddings_are_the_bare_clients_and_their_repeats_are_free(
+    bare: Clients, wrapped: Clients, recorded: Recorded
+) -> None:
     first = embeddings(wrapped, "a letter")
     assert first == embeddings(bare, "a letter") == embeddings(wrapped, "a letter")
-    assert ledger(optimizer, tmp_path) == [("ok", True), ("hit", False)]
+    assert ends(recorded()) == [("ok", True), ("hit", False)]
 
 
-def test_async_calls_and_streams(
-    simulator: Simulator, bare: Clients, optimizer: costopt.Optimizer, tmp_path: Path
+def test_async_calls_and_streams_are_the_bare_clients(
+    simulator: Simulator, bare: Clients, optimizer: costopt.Optimizer, recorded: Recorded
 ) -> None:
     async def main() -> tuple[list[Any], list[Any]]:
         made = openai.AsyncOpenAI(base_url=f"{simulator.url}/v1", **OPTIONS)
@@ -257,33 +257,36 @@ def test_async_calls_and_streams(
     assert all(answer == answers[0] for answer in answers)
     assert same(plain(answers[0])) == same(plain(chat(bare, "hello")))
     assert same(plain(events)) == same(plain(list(chat(bare, "multiply", stream=True))))
-    assert sorted(ledger(optimizer, tmp_path)) == [*[("hit", False)] * 4, *[("ok", True)] * 2]
+    assert sorted(ends(recorded())) == [*[("hit", False)] * 4, *[("ok", True)] * 2]
 
 
 @APIS
 def test_a_truncated_answer_is_never_cached(
-    ask: Ask, final: Ask, wrapped: Clients, optimizer: costopt.Optimizer, tmp_path: Path
+    ask: Ask, final: Ask, wrapped: Clients, recorded: Recorded
 ) -> None:
     assert ask(wrapped, "a novel").id != ask(wrapped, "a novel").id
     list(ask(wrapped, "a novel", stream=True))
-    assert ledger(optimizer, tmp_path) == [("ok", True)] * 3
+    assert ends(recorded()) == [("ok", True)] * 3
 
 
 @APIS
 def test_who_leaves_a_stream_pays_for_it_and_leaves_nothing_behind(
-    ask: Ask, final: Ask, wrapped: Clients, optimizer: costopt.Optimizer, tmp_path: Path
+    ask: Ask, final: Ask, wrapped: Clients, recorded: Recorded
 ) -> None:
     with ask(wrapped, "hello", stream=True) as events:
         next(iter(events))
     list(ask(wrapped, "hello", stream=True))
-    outcomes = [outcome for outcome, _ in ledger(optimizer, tmp_path)]
-    assert outcomes in (["left", "ok"], ["ok", "hit"])  # aimock may have sent all of it by then
-    assert facts(tmp_path)[0].cost
+    left, again = recorded()
+    assert (left.outcome, again.outcome) in (
+        ("left", "ok"),
+        ("ok", "hit"),
+    )  # aimock may have sent all of it by then
+    assert left.cost
 
 
 @APIS
 def test_a_stream_that_breaks_off_is_an_error(
-    ask: Ask, final: Ask, bare: Clients, wrapped: Clients, optimizer: costopt.Optimizer, tmp_path: Path
+    ask: Ask, final: Ask, bare: Clients, wrapped: Clients, recorded: Recorded
 ) -> None:
     def read(to: Clients) -> tuple[Any, type[Exception]]:
         seen: list[Any] = []
@@ -292,7 +295,7 @@ def test_a_stream_that_breaks_off_is_an_error(
         return same(plain(seen[:2])), caught.type  # what was on its way when the line broke may be lost
 
     assert read(wrapped) == read(bare) == read(wrapped)
-    assert ledger(optimizer, tmp_path) == [("error", True)] * 2
+    assert ends(recorded()) == [("error", True)] * 2
 
 
 FAULTS: dict[str, tuple[type[Exception], ...]] = {
@@ -306,13 +309,7 @@ FAULTS: dict[str, tuple[type[Exception], ...]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("ask", [chat, responses, messages, embeddings])
 def test_a_fault_is_the_sdks_own_error_and_never_cached(
-    ask: Ask,
-    fault: str,
-    simulator: Simulator,
-    bare: Clients,
-    wrapped: Clients,
-    optimizer: costopt.Optimizer,
-    tmp_path: Path,
+    ask: Ask, fault: str, simulator: Simulator, bare: Clients, wrapped: Clients, recorded: Recorded
 ) -> None:
     simulator.ask("POST", "/__aimock/chaos", {fault: 1})
     try:
@@ -325,7 +322,7 @@ def test_a_fault_is_the_sdks_own_error_and_never_cached(
         simulator.ask("DELETE", "/__aimock/chaos")
     assert errors[0] == errors[1]
     assert ask(wrapped, "hello") == ask(wrapped, "hello")
-    assert [outcome for outcome, _ in ledger(optimizer, tmp_path)] == ["error", "ok", "hit"]
+    assert [call.outcome for call in recorded()] == ["error", "ok", "hit"]
 
 
 def test_files_and_batches_pass_through(
