@@ -49,28 +49,28 @@ def call(
 ) -> Record:
     usage = Usage(input=prompt, output=100)
     content = {"model": model, "messages": [{"role": "user", "content": f"{SECRET} {text}"}], **body}
-    request = Request(
-        id=name,
-        api="chat",
-        model=model,
-        body=content,
-        endpoint="https://api.example.test/v1/chat/completions",
-        provider="openai",
-        tags=tags or {},
-    )
-    answer = {"role": "assistant", "content": f"a secret answer to {text}"}
-    said = {
-        "id": name,
-        "model": model,
-        "choices": [{"index": 0, "message": answer, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": prompt, "completion_tokens": 100, "total_tokens": prompt + 100},
-    }
+    endpoint = "https://api.example.test/v1/chat/completions"
     return Record(
-        request=request,
-        reply=Reply(body=json.dumps(said).encode(), model=model, usage=usage, finish="stop"),
+        request=Request(name, "chat", model, content, endpoint, "openai", tags=tags or {}),
+        reply=answered(name, model, usage, f"a secret answer to {text}"),
         outcome="ok",
         started=started,
         ended=started + 1_500_000_000,
         asked_model=model,
         receipt=Receipt(model, usage, book.cost(model, usage, "openai"), book.revision),
     )
+
+
+def answered(name: str, model: str, usage: Usage, text: str) -> Reply:
+    message = {"role": "assistant", "content": text}
+    body = {
+        "id": name,
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+        "usage": {
+            "prompt_tokens": usage.input,
+            "completion_tokens": usage.output,
+            "total_tokens": usage.input + usage.output,
+        },
+    }
+    return Reply(body=json.dumps(body).encode(), model=model, usage=usage, finish="stop")

@@ -143,14 +143,19 @@ def test_texts_beyond_every_window_are_sampled() -> None:
     assert seen < 2_100_000
 
 
-def test_a_text_is_counted_once_per_encoding() -> None:
+def listening() -> tuple[list[str], TokenCounter]:
+    """A counter, and the texts that it encodes."""
     calls: list[str] = []
 
     def encode(text: str) -> list[int]:
         calls.append(text)
         return [1]
 
-    counter = TokenCounter(lambda name: encode)
+    return calls, TokenCounter(lambda name: encode)
+
+
+def test_a_text_is_counted_once_per_encoding() -> None:
+    calls, counter = listening()
     for _ in range(3):
         counter.count_text("the same", "gpt-4o")
         counter.count_text("the same", "gpt-5")
@@ -161,13 +166,7 @@ def test_a_text_is_counted_once_per_encoding() -> None:
 
 
 def test_the_memo_is_bounded_and_keeps_what_is_in_use() -> None:
-    calls: list[str] = []
-
-    def encode(text: str) -> list[int]:
-        calls.append(text)
-        return [1]
-
-    counter = TokenCounter(lambda name: encode)
+    calls, counter = listening()
     for number in range(100_000):
         counter.count_text("kept", "gpt-4o")
         counter.count_text(str(number), "gpt-4o")
