@@ -360,12 +360,7 @@ def test_what_was_asked_begins_with_what_was_asked_before_and_holds_every_tool_r
         messages = call.body["messages"]
         assert messages[: len(before)] == before
         before = messages
-        blocks = [
-            each
-            for message in messages
-            if isinstance(message["content"], list)
-            for each in message["content"]
-        ]
+        blocks = [each for message in messages for each in message["content"] if isinstance(each, dict)]
         called = [each["id"] for each in blocks if each["type"] == "tool_use"]
         answered = [each["tool_use_id"] for each in blocks if each["type"] == "tool_result"]
         assert sorted(called) == sorted(answered)

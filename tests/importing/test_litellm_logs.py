@@ -159,19 +159,8 @@ def test_keys_hashes_and_mail_stay_out_and_names_become_tags() -> None:
         "requester_custom_headers": {"x-api-key": "sk-live-1"},
         "spend_logs_metadata": {"feature": "rank"},
     }
-    call = _one(
-        _payload(
-            metadata=about,
-            end_user="u7",
-            request_tags=[
-                "agent=planner",
-                "env:prod",
-                "beta",
-                "User-Agent: openai-python",
-                "User-Agent: x/1",
-            ],
-        )
-    )
+    tags = ["agent=planner", "env:prod", "beta", "User-Agent: openai-python", "User-Agent: x/1"]
+    call = _one(_payload(metadata=about, end_user="u7", request_tags=tags))
     assert call.tags == {
         "user": "u7",
         "team": "search",

@@ -10,16 +10,18 @@ from otlp_material import BEGAN, calls_of, chat, pairs, span_of
 from costopt.types import Json, Usage
 
 
+def part(role: str, kind: str, **fields: Any) -> Json:
+    """A message of one part."""
+    return {"role": role, "parts": [{"type": kind, **fields}]}
+
+
 def test_content_as_the_parts_of_the_conventions() -> None:
     asked = [
-        {"role": "user", "parts": [{"type": "text", "content": "Weather in Bern?"}]},
-        {
-            "role": "assistant",
-            "parts": [{"type": "tool_call", "id": "t1", "name": "weather", "arguments": {"at": "Bern"}}],
-        },
-        {"role": "tool", "parts": [{"type": "tool_call_response", "id": " t1", "result": "rain"}]},
+        part("user", "text", content="Weather in Bern?"),
+        part("assistant", "tool_call", id="t1", name="weather", arguments={"at": "Bern"}),
+        part("tool", "tool_call_response", id=" t1", result="rain"),
     ]
-    said = [{"role": "assistant", "parts": [{"type": "text", "content": "Rain."}], "finish_reason": "length"}]
+    said = [part("assistant", "text", content="Rain.") | {"finish_reason": "length"}]
     told = [{"type": "text", "content": "Be brief."}]
     schema = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
     about = chat(gen_ai__response__id="chatcmpl-1") | {
@@ -29,19 +31,14 @@ def test_content_as_the_parts_of_the_conventions() -> None:
         "gen_ai.tool.definitions": json.dumps(schema),
     }
     (call,) = calls_of(span_of(about))
+    function = {"name": "weather", "arguments": '{"at":"Bern"}'}
     assert call.body["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Weather in Bern?"},
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [
-                {
-                    "id": "t1",
-                    "type": "function",
-                    "function": {"name": "weather", "arguments": '{"at":"Bern"}'},
-                }
-            ],
+            "tool_calls": [{"id": "t1", "type": "function", "function": function}],
         },
         {"role": "tool", "tool_call_id": "t1", "content": "rain"},
     ]
@@ -137,9 +134,7 @@ def test_the_model_asked_for_stands_in_the_request_and_tool_calls_are_the_reason
     }
     (call,) = calls_of(span_of(about))
     assert call.model == "gpt-4o-mini" and call.answer and call.answer["model"] == "gpt-4o-mini-2024-07-18"
-    said = [
-        {"role": "assistant", "parts": [{"type": "tool_call", "name": "f"}], "finish_reason": "tool_call"}
-    ]
+    said = [part("assistant", "tool_call", name="f") | {"finish_reason": "tool_call"}]
     (call,) = calls_of(span_of(chat() | {"gen_ai.output.messages": json.dumps(said)}))
     assert call.answer and call.answer["choices"][0]["finish_reason"] == "tool_calls"
 

@@ -166,6 +166,12 @@ def delta(value: Json, **rest: Any) -> Json:
     return {"id": "c", "model": "m", "choices": [{"index": 0, "delta": value, "finish_reason": None} | rest]}
 
 
+def called(index: int, arguments: str, **head: Any) -> Json:
+    """A piece of a tool call; the first has its head."""
+    function = {"name": head.pop("name")} if head else {}
+    return delta({"tool_calls": [{"index": index, **head, "function": {**function, "arguments": arguments}}]})
+
+
 def assembled(raw: bytes) -> Json:
     return CHAT.assemble(sse.parse(raw))
 
@@ -173,56 +179,32 @@ def assembled(raw: bytes) -> Json:
 def test_assemble_tool_calls_that_interleave() -> None:
     raw = chunks(
         delta({"role": "assistant", "content": None}),
-        delta(
-            {
-                "tool_calls": [
-                    {"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}
-                ]
-            }
-        ),
-        delta(
-            {
-                "tool_calls": [
-                    {"index": 1, "id": "c2", "type": "function", "function": {"name": "g", "arguments": "["}}
-                ]
-            }
-        ),
-        delta({"tool_calls": [{"index": 0, "function": {"arguments": '{"a":'}}]}),
-        delta({"tool_calls": [{"index": 1, "function": {"arguments": "]"}}]}),
-        delta({"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]}),
+        called(0, "", id="c1", type="function", name="f"),
+        called(1, "[", id="c2", type="function", name="g"),
+        called(0, '{"a":'),
+        called(1, "]"),
+        called(0, "1}"),
         delta({}, finish_reason="tool_calls"),
     )
     message = assembled(raw)["choices"][0]["message"]
-    assert message == {
-        "role": "assistant",
-        "content": None,
-        "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}},
-            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "[]"}},
-        ],
-    }
+    assert (message["role"], message["content"], len(message)) == ("assistant", None, 3)
+    assert message["tool_calls"] == [
+        {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}},
+        {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "[]"}},
+    ]
 
 
 def test_assemble_parallel_calls_that_all_have_index_0() -> None:
     """Gemini's OpenAI endpoint does that."""
-    calls = [
-        {"index": 0, "id": f"c{n}", "function": {"name": "f", "arguments": f"{{{n}}}"}} for n in range(3)
-    ]
-    raw = chunks(*(delta({"tool_calls": [call]}) for call in calls))
-    assert [call["id"] for call in assembled(raw)["choices"][0]["message"]["tool_calls"]] == [
-        "c0",
-        "c1",
-        "c2",
-    ]
+    raw = chunks(*(called(0, f"{{{n}}}", id=f"c{n}", name="f") for n in range(3)))
+    calls = assembled(raw)["choices"][0]["message"]["tool_calls"]
+    assert [call["id"] for call in calls] == ["c0", "c1", "c2"]
 
 
 def test_assemble_keeps_what_it_does_not_know() -> None:
     raw = chunks(
-        {
-            **delta({"role": "assistant", "content": "a", "odd": {"x": 1}}),
-            "obfuscation": "zzz",
-            "provider": "P",
-        },
+        delta({"role": "assistant", "content": "a", "odd": {"x": 1}})
+        | {"obfuscation": "zzz", "provider": "P"},
         delta({"content": "b", "reasoning": "r1", "refusal": None}, logprobs={"content": [{"token": "b"}]}),
         delta({"reasoning": "r2", "annotations": [{"u": 1}]}, logprobs={"content": [{"token": "c"}]}),
         delta({"annotations": [{"u": 2}]}, finish_reason="stop", content_filter_results={"hate": False}),
@@ -232,22 +214,21 @@ def test_assemble_keeps_what_it_does_not_know() -> None:
     assert answer["provider"] == "P" and "obfuscation" not in answer
     assert (answer["id"], answer["model"], answer["object"]) == ("c", "m", "chat.completion")
     assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 2}
-    assert answer["choices"] == [
-        {
-            "index": 0,
-            "message": {
-                "role": "assistant",
-                "content": "ab",
-                "odd": {"x": 1},
-                "reasoning": "r1r2",
-                "refusal": None,
-                "annotations": [{"u": 1}, {"u": 2}],
-            },
-            "finish_reason": "stop",
-            "logprobs": {"content": [{"token": "b"}, {"token": "c"}]},
-            "content_filter_results": {"hate": False},
-        }
-    ]
+    (choice,) = answer["choices"]
+    assert choice.pop("message") == {
+        "role": "assistant",
+        "content": "ab",
+        "odd": {"x": 1},
+        "reasoning": "r1r2",
+        "refusal": None,
+        "annotations": [{"u": 1}, {"u": 2}],
+    }
+    assert choice == {
+        "index": 0,
+        "finish_reason": "stop",
+        "logprobs": {"content": [{"token": "b"}, {"token": "c"}]},
+        "content_filter_results": {"hate": False},
+    }
 
 
 def test_a_cut_stream_is_incomplete() -> None:

@@ -29,6 +29,19 @@ def openai_sees(chunks: list[Json]) -> Json:
     return whole
 
 
+def called(arguments: list[list[str]], order: Any) -> list[Json]:
+    """Calls that are opened one after another; the pieces of their arguments then come mixed, each call's in order."""
+    opened = [
+        {"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": ""}}
+        for n in range(len(arguments))
+    ]
+    places = [n for n, pieces in enumerate(arguments) for _ in pieces]
+    order.shuffle(places)
+    left = [iter(pieces) for pieces in arguments]
+    grown = [{"index": n, "function": {"arguments": next(left[n])}} for n in places]
+    return [{"tool_calls": [call]} for call in (*opened, *grown)]
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     content=PIECES,
@@ -37,24 +50,8 @@ def openai_sees(chunks: list[Json]) -> Json:
     order=st.randoms(use_true_random=False),
 )
 def test_chat(content: list[str], refusal: list[str], arguments: list[list[str]], order: Any) -> None:
-    deltas: list[Json] = [{"content": piece} for piece in content] + [{"refusal": piece} for piece in refusal]
-    opened = [
-        {
-            "tool_calls": [
-                {"index": n, "id": f"c{n}", "type": "function", "function": {"name": "f", "arguments": ""}}
-            ]
-        }
-        for n in range(len(arguments))
-    ]
-    grown = [
-        (n, {"tool_calls": [{"index": n, "function": {"arguments": piece}}]})
-        for n, pieces in enumerate(arguments)
-        for piece in pieces
-    ]
-    places = [n for n, _ in grown]
-    order.shuffle(places)
-    rows = {n: iter([delta for at, delta in grown if at == n]) for n in places}
-    deltas = [{"role": "assistant"}, *deltas, *opened, *(next(rows[n]) for n in places), {}]
+    texts = [{"content": piece} for piece in content] + [{"refusal": piece} for piece in refusal]
+    deltas: list[Json] = [{"role": "assistant"}, *texts, *called(arguments, order), {}]
     head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
     last = len(deltas) - 1
     chunks = [
