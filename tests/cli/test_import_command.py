@@ -136,7 +136,7 @@ def test_transcripts_with_tools_model_and_times(
     assert days["rows"][0]["day"] == "2025-03-01"
 
 
-def test_standard_input(
+def test_calls_are_read_from_standard_input_packed_or_not(
     ledger: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number, pack in enumerate((bytes, gzip.compress)):

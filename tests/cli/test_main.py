@@ -23,7 +23,7 @@ def costopt(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed_and_is_success(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--version"])
     assert exit_.value.code == 0

@@ -41,7 +41,7 @@ def test_schemas_of_every_api(body: dict[str, Any]) -> None:
         assert not accept(bad, "json_schema", body)
 
 
-def test_simple_checks() -> None:
+def test_each_check_accepts_what_its_name_says_and_no_fenced_or_broken_json() -> None:
     assert accept("", "none", {})
     assert accept("x", "non_empty", {})
     assert not accept(" \n", "non_empty", {})

@@ -79,7 +79,7 @@ def test_vectors_keep_their_bytes() -> None:
     assert b'"index":0' in parts[1].body
 
 
-def test_token_arrays() -> None:
+def test_arrays_of_tokens_merge_as_texts_do() -> None:
     one, many = request([1, 2, 3]), request([[4], [5, 6]])
     assert (batch.size(one), batch.size(many)) == (1, 2)
     assert batch.bucket(one) == batch.bucket(many) is not None

@@ -150,7 +150,7 @@ def test_a_threshold_may_include_its_number(book: PriceBook) -> None:
     assert book.cost("inclusive", Usage(input=200_000)) == 400_000_000
 
 
-def test_service_tiers(book: PriceBook) -> None:
+def test_a_service_tier_has_its_own_price_and_an_unknown_one_none(book: PriceBook) -> None:
     def cost(tier: str, prompt: int = 10) -> int | None:
         return book.cost("tiered", Usage(input=prompt, output=1, service_tier=tier))
 
@@ -188,7 +188,7 @@ def test_parts_of_input_and_output_are_not_billed_twice(book: PriceBook) -> None
     assert book.cost("plain", usage) == 10 * 1000 + 10 * 4000
 
 
-def test_fees(book: PriceBook) -> None:
+def test_searches_and_requests_have_fees(book: PriceBook) -> None:
     assert book.cost("tiered", Usage(searches=3)) == 30_000_000
     assert book.cost("grounded", Usage(searches=3)) == 35_000_000
     assert book.cost("asks", Usage(input=5, output=1)) == 5_001_000
@@ -216,7 +216,7 @@ HOUR = 3600 * 10**9
         (MONDAY + 47 * HOUR, 2000),
     ],
 )
-def test_off_peak_hours(book: PriceBook, at: int | None, nano: int) -> None:
+def test_a_call_is_priced_at_its_hour(book: PriceBook, at: int | None, nano: int) -> None:
     assert book.cost("night", Usage(input=1), at=at) == nano
     assert book.cost("night", Usage(output=2, reasoning=1), at=at) == 4 * nano
 
@@ -260,7 +260,7 @@ def test_parts_add_up_to_the_cost(
     assert parts is None or all(nano >= 0 for nano in parts.values())
 
 
-def test_names(book: PriceBook) -> None:
+def test_a_model_is_found_under_every_name_it_goes_by(book: PriceBook) -> None:
     def name(model: str, provider: str = "") -> str | None:
         row = book.find(model, provider)
         return row.name if row else None

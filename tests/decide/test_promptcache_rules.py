@@ -90,7 +90,7 @@ def test_each_provider_has_its_rules(provider: str, model: str, expected: Rules)
 
 
 @pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-4"), ("openai", "embed"), ("nobody", "x")])
-def test_no_prompt_cache(provider: str, model: str) -> None:
+def test_some_models_have_no_prompt_cache(provider: str, model: str) -> None:
     assert of(model, provider) is None
 
 

@@ -119,7 +119,7 @@ def test_a_downgrade_is_never_refused() -> None:
     assert choose(asked="legacy", needs={"audio"}, downgrade=("legacy",)).models == ("legacy",)
 
 
-def test_nobody_can() -> None:
+def test_where_no_model_can_each_says_why() -> None:
     with pytest.raises(NoModel, match=r"openai/small has no audio, vision; .*large has no audio"):
         choose(needs={"vision", "audio"})
     with pytest.raises(NoModel, match="of 2000000 prompt tokens: openai/small takes 8000 tokens"):

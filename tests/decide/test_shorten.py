@@ -31,7 +31,7 @@ TEXTS = st.one_of(
 
 @settings(max_examples=200, deadline=None)
 @given(TEXTS, st.integers(0, 120))
-def test_invariants(text: str, cap: int) -> None:
+def test_whatever_the_text_it_fits_stays_fitting_and_is_left_alone_where_it_did(text: str, cap: int) -> None:
     short = shorten(text, cap, count)
     assert count(short) <= cap or text == short == ""
     assert len(short) <= len(text)

@@ -64,7 +64,9 @@ def _ends_request(turns: list[Turn], length: int) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(histories())
-def test_promises(history: tuple[list[Turn], list[int], int, int, int]) -> None:
+def test_whatever_the_history_the_cut_fits_and_keeps_what_must_stay(
+    history: tuple[list[Turn], list[int], int, int, int],
+) -> None:
     turns, counts, fixed, budget, keep = history
     try:
         cut = trim.plan(turns, counts, fixed, budget, keep)
@@ -113,7 +115,7 @@ def test_between_two_cuts_a_prompt_only_grows(history: tuple[list[Turn], list[in
         before = cut
 
 
-def test_hysteresis() -> None:
+def test_a_cut_makes_room_for_many_turns() -> None:
     turns = _turns([("system", 0), ("user", 0), *[("assistant", 1)] * 100])
     counts = [10] * len(turns)
     cuts = []

@@ -68,7 +68,7 @@ def test_messages_may_hold_litellms_own_objects(shop: Desk) -> None:
     assert shop.calls == 2
 
 
-def test_positional_arguments(shop: Desk) -> None:
+def test_arguments_by_position_are_those_by_name(shop: Desk) -> None:
     messages = [{"role": "user", "content": "Where is my order?"}]
     shop.completion(MODEL, messages, **shop.there(), top_k=3)
     shop.completion(**shop.ask(top_k=3))
@@ -114,7 +114,7 @@ def test_litellm_itself_is_untouched(shop: Desk) -> None:
     assert shop.calls == 3
 
 
-async def test_async_calls(shop: Desk) -> None:
+async def test_async_calls_share_the_answers_of_plain_ones(shop: Desk) -> None:
     first = await shop.acompletion(**shop.ask())
     again = await shop.acompletion(**shop.ask())
     assert said(first) == said(again) and shop.calls == 1
@@ -150,7 +150,7 @@ def test_threads_and_event_loops_share_one_wrapped_function(shop: Desk) -> None:
     assert shop.calls == 4
 
 
-def test_a_closed_optimizer(tmp_path: Path) -> None:
+def test_a_closed_optimizer_says_so(tmp_path: Path) -> None:
     with desk(tmp_path) as shop:
         pass
     with pytest.raises(Closed):

@@ -10,14 +10,14 @@ from edge.litellm_material import Desk, desk, litellm, said, told
 from costopt.policy import Batch, Policy
 
 
-def test_embeddings(shop: Desk) -> None:
+def test_a_repeated_embedding_is_the_same_and_free(shop: Desk) -> None:
     first, again = (shop.embedding(**shop.embed("a", "b")) for _ in range(2))
     assert type(first) is type(again) is litellm.EmbeddingResponse
     assert said(first) == said(again) and len(again.data) == 2
     assert shop.calls == 1 and float(told(again)["cost"]) == 0
 
 
-async def test_async_embeddings(shop: Desk) -> None:
+async def test_a_repeated_async_embedding_is_the_same_whatever_way_it_is_asked_for(shop: Desk) -> None:
     first = await shop.aembedding("openai/text-embedding-3-small", ["a", "b"], **shop.there())
     again = await shop.aembedding(**shop.embed("a", "b"))
     assert said(first) == said(again)

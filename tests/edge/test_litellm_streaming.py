@@ -126,7 +126,7 @@ def test_a_broken_stream_raises_what_litellm_raises_and_is_not_kept(shop: Desk) 
     assert shop.calls == 3
 
 
-async def test_async_streams(shop: Desk) -> None:
+async def test_async_streams_share_the_answers_of_plain_ones(shop: Desk) -> None:
     live = await shop.acompletion(stream=True, **shop.ask())
     assert isinstance(live, litellm.CustomStreamWrapper)
     first = [said(chunk) async for chunk in live]

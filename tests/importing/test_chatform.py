@@ -53,7 +53,7 @@ def test_messages_of_openai_stay_as_they_are() -> None:
     assert messages(said) == said == messages(json.dumps(said))
 
 
-def test_messages_of_frameworks() -> None:
+def test_messages_of_frameworks_take_one_shape() -> None:
     assert messages([{"type": "human", "content": "hi"}, {"type": "ai", "content": "ho"}]) == [
         {"type": "human", "content": "hi", "role": "user"},
         {"type": "ai", "content": "ho", "role": "assistant"},
@@ -75,7 +75,7 @@ def test_messages_of_frameworks() -> None:
     assert messages(image)[0]["content"] == [{"type": "image_url", "image_url": {"url": "https://x/y.png"}}]
 
 
-def test_tools_and_settings() -> None:
+def test_tools_take_one_shape_and_only_known_settings_are_kept() -> None:
     flat = {"name": "f", "description": "d", "input_schema": {"type": "object"}}
     wrapped = {"name": "f", "description": "d", "parameters": {"type": "object"}}
     assert tools([flat]) == [{"type": "function", "function": wrapped}]

@@ -82,7 +82,7 @@ def test_two_batches_may_use_the_same_custom_ids(tmp_path: Path) -> None:
     assert said == [("batch 1", "answer 1"), ("batch 2", "answer 2")]
 
 
-def test_an_anthropic_batch(tmp_path: Path) -> None:
+def test_halves_of_an_anthropic_batch_are_one_call(tmp_path: Path) -> None:
     params = {"model": "claude-sonnet-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
     usage = {"input_tokens": 1000, "output_tokens": 0}
     message = {

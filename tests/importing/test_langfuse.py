@@ -267,7 +267,7 @@ def test_outputs_of_every_form() -> None:
     assert call.answer is None
 
 
-def test_embeddings_and_failures() -> None:
+def test_embeddings_have_their_input_and_failures_their_status() -> None:
     (call,) = _calls(_row(type="EMBEDDING", input=["a", "b"], usageDetails={"input": 4, "total": 4}))
     assert (call.api, call.body["input"], call.usage) == ("embeddings", ["a", "b"], Usage(input=4))
     failed = _row(

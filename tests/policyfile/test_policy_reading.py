@@ -54,7 +54,7 @@ strict: true
 """
 
 
-def test_every_key() -> None:
+def test_every_key_of_a_file_arrives_in_the_policy() -> None:
     assert parse(EVERYTHING, "dir/mine.yaml") == Policy(
         name="mine",
         source="dir/mine.yaml",

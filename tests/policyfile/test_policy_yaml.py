@@ -56,12 +56,12 @@ def test_what_is_no_policy_at_all(text: str, line: int, message: str) -> None:
     assert "\n" not in str(found)
 
 
-def test_doubled_keys() -> None:
+def test_a_key_written_twice_is_refused_with_both_lines() -> None:
     (found,) = problems("version: 1\ncache:\n  ttl: 1d\n  disk: 0\n  ttl: 7d\n")
     assert (found.line, found.key, found.message) == (5, "cache.ttl", "is written twice (first on line 3)")
 
 
-def test_anchors_and_merges() -> None:
+def test_anchors_and_merges_are_followed() -> None:
     merged = parse(
         "version: 1\nbudgets:\n- &b {per: user, limit: $5/day}\n- {<<: *b, per: team}\n- {<<: *b, limit: $9/week}\n"
     )

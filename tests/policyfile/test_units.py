@@ -59,7 +59,7 @@ def test_spend_is_exact(dollars: Decimal, window: str) -> None:
         ("1y", 365 * 86400),
     ],
 )
-def test_durations(text: str, seconds: float) -> None:
+def test_durations_are_read(text: str, seconds: float) -> None:
     assert units.duration(text) == seconds
 
 
@@ -67,7 +67,7 @@ def test_durations(text: str, seconds: float) -> None:
     ("text", "size"),
     [("256MB", 256 * 10**6), ("256MiB", 256 * 2**20), ("0", 0), ("64KB", 64000), ("1.5KiB", 1536)],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_read(text: str, size: int) -> None:
     assert units.size(text) == size
 
 
@@ -75,7 +75,7 @@ def test_sizes(text: str, size: int) -> None:
     ("text", "rate"),
     [("500/min", (500, 60)), ("10/s", (10, 1)), ("1M/day", (10**6, 86400)), ("1.5k/hour", (1500, 3600))],
 )
-def test_rates(text: str, rate: tuple[int, float]) -> None:
+def test_rates_are_read(text: str, rate: tuple[int, float]) -> None:
     assert units.rate(text) == rate
 
 

@@ -36,7 +36,7 @@ def really(policy: dict[str, Any] | str, folder: Path) -> int:
     return billed
 
 
-def test_there_and_back(tmp_path: Path) -> None:
+def test_a_replay_comes_to_the_real_bill_there_and_back(tmp_path: Path) -> None:
     observed = really("observe", tmp_path / "observe")
     for name, policy in (("cache", CACHE), ("route", ROUTE), ("both", CACHE | ROUTE)):
         real = really(policy, tmp_path / name)

@@ -98,7 +98,7 @@ AUTO = [
 
 
 @pytest.mark.parametrize("name", ["observe", "balanced", "thrifty", "careful"])
-def test_presets(name: str, tmp_path: Path) -> None:
+def test_each_preset_comes_to_its_own_bill_again(name: str, tmp_path: Path) -> None:
     same(*again(tmp_path, load(name), [*MIXED, *(AUTO if name == "thrifty" else ())]))
 
 

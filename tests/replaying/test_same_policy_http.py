@@ -105,7 +105,9 @@ def workday(client: openai.OpenAI, tick: Callable[[float], None], model: str = M
 
 
 @pytest.mark.parametrize("name", ["observe", "balanced", "thrifty", "careful"])
-def test_presets(name: str, provider: Simulator, clocks: Clocks, tmp_path: Path) -> None:
+def test_each_preset_comes_to_its_own_bill_again(
+    name: str, provider: Simulator, clocks: Clocks, tmp_path: Path
+) -> None:
     policy = load(name)
     # a virtual clock wakes nobody who waits for company
     clock = None if policy.batch.max_size else clocks.costopt
@@ -202,7 +204,7 @@ def test_cache_and_limits_and_trim(provider: Simulator, clocks: Clocks, tmp_path
     assert sum(fact.trimmed > 0 for fact in facts) > 2
 
 
-def test_concurrent_embeddings(provider: Simulator, tmp_path: Path) -> None:
+def test_embeddings_that_were_merged_come_to_their_bill_again(provider: Simulator, tmp_path: Path) -> None:
     policy = Policy(batch=Batch(max_size=16, max_wait=0.05))
 
     async def main() -> None:
@@ -256,7 +258,9 @@ def test_limits_that_hold_calls_back(provider: Simulator, tmp_path: Path) -> Non
     assert told.outcome.after == told.outcome.before
 
 
-def test_anthropics_client(provider: Simulator, clocks: Clocks, tmp_path: Path) -> None:
+def test_calls_of_anthropics_client_come_to_their_bill_again(
+    provider: Simulator, clocks: Clocks, tmp_path: Path
+) -> None:
     policy = replace(load("balanced"), budgets=(Budget(10**11, "day"),))
     with costopt.Optimizer(policy, ledger=tmp_path, clock=clocks.costopt) as optimizer:
         plain = anthropic.Anthropic(api_key="sk-test", base_url=provider.url, max_retries=0)

@@ -145,7 +145,7 @@ def test_refusals_are_ours_and_the_sdks(tmp_path: Path) -> None:
     assert provider.seen == []
 
 
-def test_async(optimizer: costopt.Optimizer) -> None:
+def test_async_calls_and_streams_share_one_answer(optimizer: costopt.Optimizer) -> None:
     provider = Provider()
 
     async def main() -> str:

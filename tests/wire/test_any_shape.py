@@ -129,7 +129,7 @@ def is_sound(usage: Usage | None) -> bool:
 @pytest.mark.parametrize("api", APIS)
 @settings(max_examples=40, deadline=None)
 @given(body=BODIES)
-def test_requests(api: Api, body: dict[str, Any]) -> None:
+def test_any_request_is_understood_or_left_as_it_is(api: Api, body: dict[str, Any]) -> None:
     dialect = wire.dialect(api)
     before = msgspec.json.encode(body)
     turns = dialect.turns(body)
@@ -154,7 +154,7 @@ def test_requests(api: Api, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("api", APIS)
 @settings(max_examples=40, deadline=None)
 @given(body=BODIES, status=st.sampled_from([200, 400, 500]))
-def test_answers(api: Api, body: dict[str, Any], status: int) -> None:
+def test_any_answer_is_kept_and_played(api: Api, body: dict[str, Any], status: int) -> None:
     encoded = msgspec.json.encode(body)
     reply = wire.read_body(api, status, (), encoded)
     assert reply.finish in get_args(Finish) and is_sound(reply.usage)
@@ -170,7 +170,7 @@ def test_answers(api: Api, body: dict[str, Any], status: int) -> None:
 @pytest.mark.parametrize("api", APIS)
 @settings(max_examples=40, deadline=None)
 @given(bodies=st.lists(BODIES, max_size=6), junk=st.binary(max_size=20))
-def test_streams(api: Api, bodies: list[dict[str, Any]], junk: bytes) -> None:
+def test_any_stream_is_kept_and_put_together(api: Api, bodies: list[dict[str, Any]], junk: bytes) -> None:
     raw = b"".join(sse.event(body) for body in bodies) + junk
     reply, _ = wire.read_events(api, 200, (), raw)
     assert reply.events == raw and is_sound(reply.usage)

@@ -42,7 +42,7 @@ CONVERSATION: Json = {
 }
 
 
-def test_turns() -> None:
+def test_a_conversation_is_turns_and_the_first_two_stay() -> None:
     turns = CHAT.turns(CONVERSATION)
     assert [turn.role for turn in turns] == [
         "system",
@@ -104,7 +104,7 @@ def test_images_and_audio_weigh_and_need() -> None:
     assert CHAT.needs(low) == {"vision"} and CHAT.needs(sound) == {"audio"}
 
 
-def test_needs_of_parameters() -> None:
+def test_parameters_tell_what_a_model_must_be_able_to() -> None:
     assert CHAT.needs({"response_format": {"type": "json_object"}, "tools": [{}]}) == {"json_schema", "tools"}
     assert CHAT.needs({"response_format": {"type": "text"}, "reasoning_effort": "none"}) == frozenset()
     assert CHAT.needs({"reasoning_effort": "low", "modalities": ["audio"]}) == {"reasoning", "audio"}
@@ -136,7 +136,7 @@ def test_max_output_counts_every_choice() -> None:
         ({"finish_reason": 7}, "unknown"),
     ],
 )
-def test_finish(choice: Json, finish: Finish) -> None:
+def test_why_an_answer_ended(choice: Json, finish: Finish) -> None:
     body = {"choices": [choice], "model": "m"}
     assert CHAT.summary(body).finish == finish
     assert wire.read_body("chat", 200, (), msgspec.json.encode(body)).finish == finish

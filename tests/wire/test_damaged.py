@@ -313,13 +313,13 @@ def damaged(draw: st.DrawFn, whole: list[tuple[Api, Any]]) -> tuple[Api, Any]:
 
 
 @pytest.mark.parametrize(("api", "body"), REQUESTS)
-def test_whole_requests(api: Api, body: Json) -> None:
+def test_a_sound_request_is_itself_again(api: Api, body: Json) -> None:
     assert wire.dialect(api).with_turns(body, wire.dialect(api).turns(body)) == body
 
 
 @settings(max_examples=300, deadline=None)
 @given(case=damaged(REQUESTS))
-def test_requests(case: tuple[Api, Json]) -> None:
+def test_a_damaged_request_loses_nothing_to_an_edit(case: tuple[Api, Json]) -> None:
     api, body = case
     dialect = wire.dialect(api)
     turns = dialect.turns(body)
@@ -336,7 +336,9 @@ def test_requests(case: tuple[Api, Json]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(case=damaged(STREAMS), cut=st.integers(0, 2000), asked=st.booleans())
-def test_streams(case: tuple[Api, list[Json]], cut: int, asked: bool) -> None:
+def test_a_damaged_stream_comes_to_the_same_answer_twice(
+    case: tuple[Api, list[Json]], cut: int, asked: bool
+) -> None:
     api, chunks = case
     raw = b"".join(sse.event(chunk) for chunk in chunks if isinstance(chunk, dict))[:cut]
     reply, _ = wire.read_events(api, 200, (), raw)

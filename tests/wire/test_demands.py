@@ -29,7 +29,7 @@ URL = f"data:image/png;base64,{DATA}"
         ({"max_tool_calls": 4}, 0),
     ],
 )
-def test_searches(body: dict[str, Any], searches: int | None) -> None:
+def test_the_searches_that_a_request_allows(body: dict[str, Any], searches: int | None) -> None:
     assert read(body).searches == searches
 
 
@@ -66,7 +66,7 @@ def test_a_picture_of_unknown_size_has_none() -> None:
     assert read({"messages": [{"content": [shown]}]}).pictures == (Picture(0, 0, "low", 85),)
 
 
-def test_audio() -> None:
+def test_audio_asked_for_and_sent_is_seen() -> None:
     sound = {"type": "input_audio", "input_audio": {"data": "A" * 4000, "format": "mp3"}}
     found = read({"messages": [{"content": [sound]}], "modalities": ["text", "audio"]})
     assert (found.speaks, found.sound) == (True, 30)

@@ -39,7 +39,7 @@ def test_sizes_are_read_from_headers(kind: type[bytes]) -> None:
     assert (weight(512, 512), weight(1024, 1024), weight(2048, 4096)) == (255, 765, 1105)
 
 
-def test_anthropic_images() -> None:
+def test_anthropics_images_weigh_by_their_size_up_to_a_bound() -> None:
     def weight(width: int, height: int) -> int:
         return media.anthropic_image(base64.b64encode(png(width, height)).decode())
 

@@ -33,7 +33,7 @@ CONVERSATION: Json = {
 }
 
 
-def test_turns() -> None:
+def test_a_conversation_is_turns_and_the_first_two_stay() -> None:
     turns = MESSAGES.turns(CONVERSATION)
     assert [turn.role for turn in turns] == ["system", "user", "assistant", "tool", "assistant"]
     assert [turn.pinned for turn in turns] == [True, True, False, False, False]
@@ -100,7 +100,7 @@ def test_what_a_search_result_quotes_is_not_replaced() -> None:
     assert MESSAGES.with_outputs(turn, ["b"]).raw == results([{"type": "text", "text": "b"}, quoted])
 
 
-def test_needs_and_bounds() -> None:
+def test_a_request_tells_what_a_model_must_be_able_to_and_how_much_it_may_say() -> None:
     image = {"type": "image", "source": {"type": "base64", "data": "AAAA"}}
     body = {"messages": [{"role": "user", "content": [image]}], "tools": [{"name": "f"}], "max_tokens": 9}
     assert MESSAGES.needs(body) == {"vision", "tools"} and MESSAGES.max_output(body) == 9
@@ -126,7 +126,7 @@ def test_needs_and_bounds() -> None:
         ("brand_new", "unknown"),
     ],
 )
-def test_finish(reason: str | None, finish: Finish) -> None:
+def test_why_an_answer_ended(reason: str | None, finish: Finish) -> None:
     said = [{"type": "text", "text": "x"}]
     assert MESSAGES.summary({"stop_reason": reason, "content": said}).finish == finish
 

@@ -142,7 +142,7 @@ def test_other_streams_are_served_as_recorded() -> None:
         assert wire.answer_stream(api, reply, ASKED) == raw
 
 
-def test_embeddings() -> None:
+def test_embeddings_are_complete_without_a_text() -> None:
     body = b'{"model":"e","data":[{"embedding":[0.1]}],"usage":{"prompt_tokens":4,"total_tokens":4}}'
     reply = wire.read_body("embeddings", 200, (), body)
     assert (reply.finish, reply.usage, wire.output_text("embeddings", reply)) == ("stop", Usage(input=4), "")
@@ -160,7 +160,7 @@ def test_embedding_inputs_are_turns(given: Any, texts: list[str]) -> None:
     assert dialect.with_turns({"input": given}, turns) == {"input": given}
 
 
-def test_legacy_completions() -> None:
+def test_legacy_completions_are_bounded_and_put_together() -> None:
     dialect = wire.dialect("completions")
     assert dialect.max_output({"prompt": ["a", "b"], "max_tokens": 3, "n": 2, "best_of": 4}) == 24
     assert dialect.max_output({"prompt": "a"}) == 16

@@ -40,7 +40,7 @@ BODY: Json = {
 }
 
 
-def test_turns() -> None:
+def test_a_conversation_is_turns_with_its_calls() -> None:
     turns = RESPONSES.turns(BODY)
     assert [turn.role for turn in turns] == [
         *("system", "system", "user", "assistant", "tool", "tool", "assistant", "user", "user")
@@ -51,7 +51,7 @@ def test_turns() -> None:
     assert (turns[4].answers, turns[5].answers) == (("c1",), ("c2",))
 
 
-def test_identity_and_cuts() -> None:
+def test_turns_put_back_are_the_request_and_a_cut_leaves_the_rest() -> None:
     turns = RESPONSES.turns(BODY)
     assert RESPONSES.with_turns(BODY, turns) == BODY
     cut = RESPONSES.with_turns(BODY, [*turns[:3], *turns[7:]])
@@ -87,7 +87,7 @@ def test_output_replaced_keeps_the_shape() -> None:
     ]
 
 
-def test_needs_and_bounds() -> None:
+def test_a_request_tells_what_a_model_must_be_able_to_and_how_much_it_may_say() -> None:
     image = {"role": "user", "content": [{"type": "input_image", "image_url": "https://example.com/a.png"}]}
     body = {"input": [image], "tools": [{}], "reasoning": {"effort": "low"}, "max_output_tokens": 5}
     assert RESPONSES.needs(body) == {"vision", "tools", "reasoning"}
@@ -119,7 +119,7 @@ def test_needs_and_bounds() -> None:
         ({}, "incomplete"),
     ],
 )
-def test_finish(body: Json, finish: Finish) -> None:
+def test_why_an_answer_ended(body: Json, finish: Finish) -> None:
     assert RESPONSES.summary(body).finish == finish
 
 

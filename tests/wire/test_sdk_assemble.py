@@ -49,7 +49,9 @@ def called(arguments: list[list[str]], order: Any) -> list[Json]:
     arguments=st.lists(PIECES, max_size=3),
     order=st.randoms(use_true_random=False),
 )
-def test_chat(content: list[str], refusal: list[str], arguments: list[list[str]], order: Any) -> None:
+def test_chunks_of_chat_are_put_together_as_openai_does(
+    content: list[str], refusal: list[str], arguments: list[list[str]], order: Any
+) -> None:
     texts = [{"content": piece} for piece in content] + [{"refusal": piece} for piece in refusal]
     deltas: list[Json] = [{"role": "assistant"}, *texts, *called(arguments, order), {}]
     head = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -73,7 +75,9 @@ def test_chat(content: list[str], refusal: list[str], arguments: list[list[str]]
 @pytest.mark.skipif(importlib.util.find_spec("anthropic") is None, reason="anthropic is not installed")
 @settings(max_examples=60, deadline=None)
 @given(text=PIECES, thinking=PIECES, partial=st.lists(st.integers(0, 30), max_size=4))
-def test_messages(text: list[str], thinking: list[str], partial: list[int]) -> None:
+def test_events_of_messages_are_put_together_as_anthropic_does(
+    text: list[str], thinking: list[str], partial: list[int]
+) -> None:
     arguments = '{"city": "Zürich", "n": [1, 2]}'
     edges = [0, *sorted(partial), len(arguments)]
     deltas: list[list[Json]] = [

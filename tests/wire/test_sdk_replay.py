@@ -134,7 +134,7 @@ def test_openai_create_stream_reads_chunks_without_usage() -> None:
     assert all(chunk.usage is None and chunk.choices for chunk in chunks)
 
 
-def test_openai_refusal() -> None:
+def test_openais_helper_hears_a_refusal() -> None:
     message = {"role": "assistant", "content": None, "refusal": "No."}
     body = {**CHAT, "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     with openai_client(played("chat", body, ASKED)).chat.completions.stream(**ASK) as stream:
@@ -264,7 +264,7 @@ def test_anthropic_stream_helper_adds_up_to_the_answer() -> None:
 
 
 @needs_anthropic
-def test_anthropic_create_stream() -> None:
+def test_anthropics_stream_runs_from_start_to_stop() -> None:
     client = anthropic_client(played("messages", MESSAGE, {"stream": True}))
     kinds = [
         event.type
@@ -296,7 +296,7 @@ def test_replay_and_assemble_are_inverse(api: Any, body: dict[str, Any]) -> None
     assert dialect.summary(dialect.assemble(events)) == dialect.summary(body)
 
 
-def test_legacy_completions_replay() -> None:
+def test_legacy_completions_are_played_as_openai_reads_them() -> None:
     body = {
         "id": "cmpl-1",
         "object": "text_completion",

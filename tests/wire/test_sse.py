@@ -73,7 +73,7 @@ def test_line_ends_are_told_apart_as_the_standard_says(pieces: list[bytes]) -> N
     assert found == [item for item in expected if item]
 
 
-def test_fields() -> None:
+def test_fields_of_an_event_are_read_and_comments_have_none() -> None:
     event, comment, spaced = sse.parse(
         b"event: delta\nid: 3\ndata: a\ndata: b\nother: c\n\n: hi\n\ndata:  two\n\n"
     )

@@ -57,7 +57,7 @@ NUMBERS = st.one_of(
         ({"prompt_tokens": 1, "num_search_queries": 2}, Usage(1, searches=2)),
     ],
 )
-def test_openai(raw: dict[str, Any], expected: Usage) -> None:
+def test_usage_of_openai_falls_into_disjoint_buckets(raw: dict[str, Any], expected: Usage) -> None:
     assert tally.openai(raw) == expected
 
 

@@ -32,7 +32,7 @@ from costopt.types import Api
         ("", None),
     ],
 )
-def test_paths(path: str, api: Api | None) -> None:
+def test_an_api_is_known_by_its_path_where_something_is_posted(path: str, api: Api | None) -> None:
     assert wire.recognise("POST", path) == api
     assert wire.recognise("post", path) == api
     assert wire.recognise("GET", path) is None
