@@ -1,3 +1,5 @@
+"""Calls that wait for company: who leads, who is merged, who goes alone."""
+
 from __future__ import annotations
 
 import asyncio
@@ -39,9 +41,17 @@ def names(head: Head) -> list[str]:
     return [r.id for r in head.requests]
 
 
-def test_the_first_leads_when_the_window_closes_and_each_gets_its_part():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def gatherer(clock: VirtualClock) -> Gatherer:
+    return Gatherer(clock)
+
+
+def test_the_first_leads_when_the_window_closes_and_each_gets_its_part(clock, gatherer):
     first, second, third = (ask(gatherer, name) for name in "abc")
     clock.advance(0.019)
     assert not first.done()
@@ -52,33 +62,26 @@ def test_the_first_leads_when_the_window_closes_and_each_gets_its_part():
     assert (second.result(0), third.result(0)) == (part("b"), part("c"))
 
 
-def test_a_full_window_closes_at_once_and_its_timer_is_gone():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_a_full_window_closes_at_once_and_its_timer_is_gone(clock, gatherer):
     first, _ = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
     assert names(head_of(first)) == ["a", "b"]
     assert clock._timers.next_due() is None
 
 
-def test_a_request_that_does_not_fit_opens_the_next_window():
-    gatherer = Gatherer(VirtualClock())
+def test_a_request_that_does_not_fit_opens_the_next_window(gatherer):
     first, second = ask(gatherer, "a", 3), ask(gatherer, "b", 4)
     assert names(head_of(first)) == ["a"]
     assert names(head_of(second)) == ["b"]
     assert names(head_of(ask(gatherer, "larger than any window", 9))) == ["larger than any window"]
 
 
-def test_buckets_do_not_mix():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_buckets_do_not_mix(clock, gatherer):
     first, other = ask(gatherer, "a"), ask(gatherer, "b", bucket="other")
     clock.advance(1)
     assert names(head_of(first)) == ["a"] and names(head_of(other)) == ["b"]
 
 
-def test_the_next_one_leads_when_the_first_left():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_the_next_one_leads_when_the_first_left(clock, gatherer):
     first, second, third = (ask(gatherer, name) for name in "abc")
     first.cancel()
     clock.advance(1)
@@ -88,9 +91,7 @@ def test_the_next_one_leads_when_the_first_left():
     gatherer.scatter(head, (part("b"), part("c")))
 
 
-def test_nobody_pays_for_a_follower_who_left_in_time():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_nobody_pays_for_a_follower_who_left_in_time(clock, gatherer):
     first, second, third = (ask(gatherer, name) for name in "abc")
     second.cancel()
     clock.advance(1)
@@ -99,16 +100,13 @@ def test_nobody_pays_for_a_follower_who_left_in_time():
     assert third.result(0) == part("c")
 
 
-def test_nobody_is_left_to_lead():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_nobody_is_left_to_lead(clock, gatherer):
     ask(gatherer, "a").cancel()
     clock.advance(1)
     assert not gatherer._windows and not gatherer._flying
 
 
-def test_no_parts_and_wrong_parts_send_everybody_off_alone():
-    gatherer = Gatherer(VirtualClock())
+def test_no_parts_and_wrong_parts_send_everybody_off_alone(gatherer):
     first, second = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
     gatherer.scatter(head_of(first), None)
     assert second.result(0) is None
@@ -119,8 +117,7 @@ def test_no_parts_and_wrong_parts_send_everybody_off_alone():
     gatherer.scatter(head_of(first), (part("a"), part("b")))
 
 
-def test_a_head_that_is_lost_frees_its_followers():
-    gatherer = Gatherer(VirtualClock())
+def test_a_head_that_is_lost_frees_its_followers(gatherer):
     first, second = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
     assert first.done()
     del first
@@ -128,9 +125,7 @@ def test_a_head_that_is_lost_frees_its_followers():
     assert second.result(0) is None and not gatherer._flying
 
 
-def test_close_answers_everybody():
-    clock = VirtualClock()
-    gatherer = Gatherer(clock)
+def test_close_answers_everybody(clock, gatherer):
     led, follower = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
     waiting = ask(gatherer, "c")
     gatherer.close()

@@ -1,3 +1,5 @@
+"""Limits: nobody passes too early, nobody is overtaken, nobody waits for ever."""
+
 from __future__ import annotations
 
 import asyncio
@@ -37,9 +39,17 @@ def waited(admission: Admission) -> Future[Ticket]:
     return admission
 
 
-def test_who_fits_passes_at_once_and_the_rest_wait_their_turn():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def limiter(clock: VirtualClock) -> Limiter:
+    return Limiter(clock)
+
+
+def test_who_fits_passes_at_once_and_the_rest_wait_their_turn(clock, limiter):
     assert passed(limiter.admit((quota(2),), 0))
     clock.advance(4)
     assert passed(limiter.admit((quota(2),), 0))
@@ -56,8 +66,7 @@ def test_no_quotas_is_no_limit():
     assert passed(Limiter(VirtualClock()).admit((), 10**9))
 
 
-def test_what_can_never_fit_is_refused_at_once():
-    limiter = Limiter(VirtualClock())
+def test_what_can_never_fit_is_refused_at_once(limiter):
     with pytest.raises(LimitExceeded, match="11 tokens can never fit 10 tokens per 10 s"):
         limiter.admit((quota(tokens=10),), 11)
     with pytest.raises(LimitExceeded):
@@ -65,9 +74,7 @@ def test_what_can_never_fit_is_refused_at_once():
     assert passed(limiter.admit((quota(tokens=10),), 10))
 
 
-def test_a_large_request_is_not_overtaken_by_small_ones():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_a_large_request_is_not_overtaken_by_small_ones(clock, limiter):
     limit = (quota(tokens=10),)
     limiter.admit(limit, 5)
     large = waiter(limiter.admit(limit, 10))
@@ -76,9 +83,7 @@ def test_a_large_request_is_not_overtaken_by_small_ones():
     assert large.done() and not small.done()
 
 
-def test_all_quotas_must_fit_and_other_groups_are_not_held_up():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_all_quotas_must_fit_and_other_groups_are_not_held_up(clock, limiter):
     a, b = quota(1, group="a"), quota(1, group="b")
     assert passed(limiter.admit((a,), 0))
     both = waiter(limiter.admit((a, b), 0))
@@ -88,9 +93,7 @@ def test_all_quotas_must_fit_and_other_groups_are_not_held_up():
     assert passed(behind)
 
 
-def test_a_request_of_two_groups_overtakes_nobody_in_either():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_a_request_of_two_groups_overtakes_nobody_in_either(clock, limiter):
     a, b = quota(tokens=10, group="a"), quota(tokens=10, group="b")
     assert passed(limiter.admit((b,), 5))
     large = waiter(limiter.admit((b,), 10))
@@ -101,9 +104,7 @@ def test_a_request_of_two_groups_overtakes_nobody_in_either():
     assert large.done() and not both.done()
 
 
-def test_one_group_may_have_two_windows():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_one_group_may_have_two_windows(clock, limiter):
     limits = (quota(2, window_s=1), quota(3, window_s=100))
     assert [passed(limiter.admit(limits, 0)) for _ in range(3)] == [True, True, False]
     clock.advance(1.001)
@@ -114,9 +115,7 @@ def test_one_group_may_have_two_windows():
     assert last.done()
 
 
-def test_correct_frees_and_takes():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_correct_frees_and_takes(clock, limiter):
     limit = (quota(tokens=10),)
     first = limiter.admit(limit, 10)
     assert isinstance(first, Ticket)
@@ -132,9 +131,7 @@ def test_correct_frees_and_takes():
     limiter.correct(first, 10)
 
 
-def test_cool_closes_the_gate_for_its_group_only():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_cool_closes_the_gate_for_its_group_only(clock, limiter):
     limiter.cool(("g",), 5)
     limiter.cool(("g",), 1)
     held = waiter(limiter.admit((quota(),), 1))
@@ -145,9 +142,7 @@ def test_cool_closes_the_gate_for_its_group_only():
     assert held.done()
 
 
-def test_cool_holds_those_who_wait_already():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_cool_holds_those_who_wait_already(clock, limiter):
     limiter.admit((quota(1),), 1)
     held = waiter(limiter.admit((quota(1),), 1))
     limiter.cool(("g",), 30)
@@ -157,9 +152,7 @@ def test_cool_holds_those_who_wait_already():
     assert held.done()
 
 
-def test_whoever_leaves_frees_the_way_and_takes_nothing():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_whoever_leaves_frees_the_way_and_takes_nothing(clock, limiter):
     limit = (quota(tokens=10),)
     limiter.admit(limit, 5)
     large, small = waiter(limiter.admit(limit, 10)), waiter(limiter.admit(limit, 5))
@@ -173,9 +166,7 @@ def test_whoever_leaves_frees_the_way_and_takes_nothing():
     assert sum(line.window.tokens for line in limiter._lines.values()) == 9
 
 
-async def test_a_cancelled_task_leaves_the_queue():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+async def test_a_cancelled_task_leaves_the_queue(clock, limiter):
     limit = (quota(1),)
     limiter.admit(limit, 0)
     gone, there = waiter(limiter.admit(limit, 0)), waiter(limiter.admit(limit, 0))
@@ -190,9 +181,7 @@ async def test_a_cancelled_task_leaves_the_queue():
     assert there.done()
 
 
-def test_close_tells_everybody():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_close_tells_everybody(clock, limiter):
     limiter.admit((quota(1),), 1)
     held = waiter(limiter.admit((quota(1),), 1))
     limiter.close()
@@ -204,9 +193,7 @@ def test_close_tells_everybody():
     assert clock._timers.next_due() is None
 
 
-def test_a_large_quota_is_paced_and_a_small_one_is_not():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_a_large_quota_is_paced_and_a_small_one_is_not(clock, limiter):
     assert all(passed(limiter.admit((quota(10, group="small"),), 0)) for _ in range(10))
     limit = (quota(100, group="large"),)
     answers = [limiter.admit(limit, 0) for _ in range(100)]
@@ -218,9 +205,7 @@ def test_a_large_quota_is_paced_and_a_small_one_is_not():
     assert all(9 <= after - before <= 11 for before, after in pairwise(through[:-1]))
 
 
-async def test_a_pace_works_from_within_a_running_loop_and_leaves_it_alone():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+async def test_a_pace_works_from_within_a_running_loop_and_leaves_it_alone(clock, limiter):
     answers = [limiter.admit((quota(100),), 0) for _ in range(11)]
     assert asyncio.get_running_loop().is_running()
     clock.advance(0.2)
@@ -228,9 +213,7 @@ async def test_a_pace_works_from_within_a_running_loop_and_leaves_it_alone():
     await asyncio.sleep(0)
 
 
-def test_two_quotas_of_one_line_count_a_request_once():
-    clock = VirtualClock()
-    limiter = Limiter(clock)
+def test_two_quotas_of_one_line_count_a_request_once(clock, limiter):
     limits = (quota(100), quota(50, 20), quota(50, 30))
     assert [passed(limiter.admit(limits, 10)) for _ in range(3)] == [True, True, False]
     clock.advance(30)
