@@ -1,3 +1,5 @@
+"""Amounts as people read them: what is not zero never reads as zero, unknown stays unknown."""
+
 from decimal import Decimal
 
 import pytest

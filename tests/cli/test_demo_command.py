@@ -1,3 +1,5 @@
+"""`costopt demo`: both runs side by side, what is simulated in them, and what to do next."""
+
 import json
 from pathlib import Path
 

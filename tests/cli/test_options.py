@@ -1,3 +1,5 @@
+"""What dates and spans on the command line mean."""
+
 import pytest
 
 from costopt.cli import options

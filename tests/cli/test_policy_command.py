@@ -1,3 +1,5 @@
+"""`costopt policy`: what it tells of a policy, and every problem at its place."""
+
 import json
 from pathlib import Path
 

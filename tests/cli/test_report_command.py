@@ -1,3 +1,5 @@
+"""`costopt report`, `explain` and `archive`: tables for people, JSON and CSV for machines."""
+
 import csv
 import io
 import json

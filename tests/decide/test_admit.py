@@ -1,3 +1,5 @@
+"""Which answers the cache may keep."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,3 +1,5 @@
+"""Windows of a budget."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A provider on loopback."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

@@ -1,3 +1,5 @@
+"""Which API a path belongs to."""
+
 from __future__ import annotations
 
 import pytest

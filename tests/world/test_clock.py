@@ -1,3 +1,5 @@
+"""Timers, on real time and on virtual time."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The cache on disk: what goes in comes out, for its owner alone, whatever happens to the file."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""Calls under way: the first leads, the rest get its entry, nobody is lost."""
+
 from __future__ import annotations
 
 import asyncio

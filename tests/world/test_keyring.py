@@ -1,3 +1,5 @@
+"""Which keys were ever stored, known without asking the database."""
+
 from __future__ import annotations
 
 import os

@@ -1,3 +1,5 @@
+"""The cache in memory: bounded by its bytes, the least recently used goes first."""
+
 from __future__ import annotations
 
 import tracemalloc

@@ -1,3 +1,5 @@
+"""Money that cannot be booked at once."""
+
 from __future__ import annotations
 
 import sqlite3

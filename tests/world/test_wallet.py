@@ -1,3 +1,5 @@
+"""The wallet: money held and spent, by whoever and however many, never passes the cap."""
+
 from __future__ import annotations
 
 import os

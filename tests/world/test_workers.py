@@ -1,3 +1,5 @@
+"""Threads for work that blocks."""
+
 from __future__ import annotations
 
 import threading
