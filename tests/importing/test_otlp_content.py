@@ -22,27 +22,26 @@ def test_content_as_the_parts_of_the_conventions() -> None:
         part("tool", "tool_call_response", id=" t1", result="rain"),
     ]
     said = [part("assistant", "text", content="Rain.") | {"finish_reason": "length"}]
-    told = [{"type": "text", "content": "Be brief."}]
-    schema = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+    function = {"name": "weather", "parameters": {"type": "object"}}
     about = chat(gen_ai__response__id="chatcmpl-1") | {
         "gen_ai.input.messages": json.dumps(asked),
         "gen_ai.output.messages": said,
-        "gen_ai.system_instructions": json.dumps(told),
-        "gen_ai.tool.definitions": json.dumps(schema),
+        "gen_ai.system_instructions": json.dumps([{"type": "text", "content": "Be brief."}]),
+        "gen_ai.tool.definitions": json.dumps([{"type": "function", **function}]),
     }
     (call,) = calls_of(span_of(about))
-    function = {"name": "weather", "arguments": '{"at":"Bern"}'}
+    called = {"name": "weather", "arguments": '{"at":"Bern"}'}
     assert call.body["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Weather in Bern?"},
         {
             "role": "assistant",
             "content": None,
-            "tool_calls": [{"id": "t1", "type": "function", "function": function}],
+            "tool_calls": [{"id": "t1", "type": "function", "function": called}],
         },
         {"role": "tool", "tool_call_id": "t1", "content": "rain"},
     ]
-    assert call.body["tools"][0]["function"] == {"name": "weather", "parameters": {"type": "object"}}
+    assert call.body["tools"][0]["function"] == function
     assert call.answer is not None and call.answer["choices"] == [
         {"index": 0, "message": {"role": "assistant", "content": "Rain."}, "finish_reason": "length"}
     ]

@@ -22,6 +22,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type":
 
 texts = st.sampled_from(["hi", "Capital of France?", "long " * 300, "Füße 漢字 ", "x" * 9000])
 counts = st.one_of(st.just(0), st.integers(0, 50_000))
+refusals = st.sampled_from(["BudgetExceeded: full", "LimitExceeded: no", "PromptTooLong: 9", "Odd"])
 usages = st.builds(
     Usage,
     input=counts,
@@ -87,10 +88,7 @@ def records(draw: Any, n: int, outcomes: Any, levers: bool) -> Record:
     outcome = draw(outcomes)
     ended = at + draw(st.sampled_from([0, 1, SECOND, 100 * SECOND]))
     if outcome == "refused":
-        error = draw(
-            st.sampled_from(["BudgetExceeded: full", "LimitExceeded: no", "PromptTooLong: 9", "Odd"])
-        )
-        return Record(sent, None, outcome, at, ended, sent.model, None, error)
+        return Record(sent, None, outcome, at, ended, sent.model, None, draw(refusals))
     if outcome == "error" and draw(st.booleans()):
         return Record(sent, draw(failures()), outcome, at, ended, sent.model, None, "HTTP 500")
     bill = draw(receipts(sent, outcome, at, levers))
