@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from costopt.decide import batch, receipts
 from costopt.decide import budget as budgets
@@ -55,7 +55,10 @@ from costopt.policy import Policy
 from costopt.types import Entry, Outcome, Receipt, Record, Reply, Request
 
 Handler: TypeAlias = Callable[[Request], Flow[Reply]]
-Layer: TypeAlias = Callable[[Plan, Request, Handler], Flow[Reply]]
+
+
+class Layer(Protocol):
+    def __call__(self, plan: Plan, request: Request, inner: Handler) -> Flow[Reply]: ...
 
 
 def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -350,7 +353,7 @@ def compose(plan: Plan) -> Handler:
     """The whole pipeline as one handler for `plan`; layers its policy has no use for are left out."""
 
     def around(inner: Handler, layer: Layer) -> Handler:
-        return lambda request: layer(plan, request, inner)
+        return partial(layer, plan, inner=inner)
 
     wanted = [layer for layer, use in PIPELINE if use(plan.policy)]
     core: Handler = partial(call, plan)

@@ -35,7 +35,7 @@ def usd(nano: Nano | None) -> str | None:
     if nano is None:
         return None
     whole, rest = divmod(abs(nano), NANO_PER_USD)
-    return f"{_sign(nano)}{whole}.{rest:09d}"
+    return f"{'-' if nano < 0 else ''}{whole}.{rest:09d}"
 
 
 def with_usd(document: Json) -> Json:

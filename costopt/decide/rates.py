@@ -82,13 +82,13 @@ class Plan(Struct, frozen=True):
             return self
         return self.cheap if any(window.holds(at) for window in self.off_peak) else self
 
-    def at(self, prompt: int) -> Rates:
-        return self.rates[bisect_left(self.levels, prompt) if self.levels else 0]
+    def of(self, usage: Usage) -> Rates:
+        return self.rates[bisect_left(self.levels, usage.prompt) if self.levels else 0]
 
     def total(self, usage: Usage) -> Fine | None:
         """The whole call; None as soon as something used has no known price."""
         total = 0
-        rates: tuple[Fine | None, ...] = astuple(self.at(usage.prompt))
+        rates: tuple[Fine | None, ...] = astuple(self.of(usage))
         for count, rate in zip(counts(usage, self.search_once), rates, strict=True):
             if count:
                 if rate is None:
@@ -98,7 +98,7 @@ class Plan(Struct, frozen=True):
 
     def parts(self, usage: Usage) -> dict[str, Fine]:
         """What each bucket in use costs, for a call whose `total` is known."""
-        rates: tuple[Fine | None, ...] = astuple(self.at(usage.prompt))
+        rates: tuple[Fine | None, ...] = astuple(self.of(usage))
         lines = zip(BUCKETS, counts(usage, self.search_once), rates, strict=True)
         return {
             name: count * (rate or 0) for name, count, rate in lines if count and (rate or name != "request")

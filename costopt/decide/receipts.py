@@ -41,5 +41,7 @@ def charged(reply: Reply, paid: Reply | None) -> Reply:
 def kept(receipt: Receipt) -> Receipt:
     """`receipt` as it is stored with its answer. That another model than the one asked for was chosen saves a hit
     nothing; without it nobody could tell that from a model that answers under another name."""
+    if not receipt.savings and not receipt.attempts:
+        return receipt
     chosen = tuple(replace(saving, nano=0) for saving in receipt.savings if saving.lever == "route")
     return replace(receipt, savings=chosen, attempts=())

@@ -81,7 +81,7 @@ def _torn(event: Event) -> bool:
 def _believed(said: Summary) -> Usage | None:
     """The usage a provider sent. Zeros for an answer stand for a count nobody made: no prompt is empty."""
     usage = said.usage
-    if usage is None or usage.prompt or usage.output or usage.searches or said.finish == "error":
+    if usage is None or usage.output or usage.prompt or usage.searches or said.finish == "error":
         return usage
     return None
 

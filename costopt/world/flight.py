@@ -25,10 +25,6 @@ class _Place(Struct, frozen=True):
     thread: int
     loop: asyncio.AbstractEventLoop | None
 
-    @classmethod
-    def here(cls) -> _Place:
-        return cls(threading.get_ident(), asyncio._get_running_loop())
-
     def stuck_for(self, follower: _Place) -> bool:
         """Whether a leader here would never come on while `follower` waits."""
         if self.loop is not None and self.loop.is_closed():
@@ -36,16 +32,13 @@ class _Place(Struct, frozen=True):
         return self.thread == follower.thread and self.loop is not follower.loop
 
 
-class _Air:
+class _Air(Struct):
     """One key in flight: who leads (held weakly, to notice when the lead is lost), where, and who waits."""
 
-    __slots__ = ("lead", "place", "token", "waiting")
-
-    def __init__(self, token: int, lead: weakref.ref[Lead], place: _Place) -> None:
-        self.token = token
-        self.lead = lead
-        self.place = place
-        self.waiting: list[Future[Entry | None]] = []
+    token: int
+    lead: weakref.ref[Lead]
+    place: _Place
+    waiting: list[Future[Entry | None]] = []
 
 
 class Flight:
@@ -64,7 +57,7 @@ class Flight:
     def join(self, key: str) -> Lead | Future[Entry | None]:
         """`Lead` for the first; for the rest a future of the leader's entry, None if the leader failed or cannot
         be waited for."""
-        place = _Place.here()
+        place = _Place(threading.get_ident(), asyncio._get_running_loop())
         with self._lock:
             air = self._air.get(key)
             if air is None:

@@ -194,8 +194,9 @@ class World:
                 return
 
     def check(self) -> None:
-        """Before a call is paid for: whether a strict policy still lets one be made. Raises StoreFailed."""
-        if self.policy.strict and self.writer.lost:
+        """Before a call is paid for, if the policy is strict: whether it still lets one be made. Raises
+        StoreFailed."""
+        if self.writer.lost:
             raise StoreFailed(
                 f"the policy is strict and not everything could be written ({dict(self.writer.lost)}): mend the "
                 "ledger's folder and make a new Optimizer, or take `strict` out of the policy"

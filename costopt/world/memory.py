@@ -64,7 +64,8 @@ class MemoryCache:
         """Keep `stored`; False, and whatever was there is gone, when it is None or too large."""
         size = len(key) + len(stored.data) + OVERHEAD if stored else 0
         with self._lock:
-            self._drop(key)
+            if key in self._items:
+                self._drop(key)
             if stored is None or size > self.max_bytes // LARGEST:
                 return False
             self._items[key] = _Item(stored.data, stored.entry.expires, size)
