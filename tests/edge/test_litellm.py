@@ -177,3 +177,12 @@ def test_wrapping_twice_runs_the_flow_once(shop: Desk) -> None:
     twice = shop.optimizer.wrap(shop.completion)
     twice(**shop.ask())
     assert len(shop.facts()) == 1
+
+
+def test_a_wrapped_client_given_to_litellm_runs_the_flow_once(shop: Desk) -> None:
+    openai = pytest.importorskip("openai")
+    there = {"base_url": shop.provider.base_url, "api_key": "sk-test", "max_retries": 0}
+    client = shop.optimizer.wrap(openai.OpenAI(**there))
+    first, again = (shop.completion(**shop.ask(), client=client) for _ in range(2))
+    assert said(first) == said(again) and shop.calls == 1
+    assert [fact.outcome for fact in shop.facts()] == ["ok", "hit"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt import wire
 from costopt.drive import Live, Opened, arun, astream, run, stream
+from costopt.edge.front import Front
 from costopt.edge.litellm.intake import Asked, Setting, asked, outgoing
 from costopt.edge.litellm.names import owned
 from costopt.edge.litellm.reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
@@ -35,14 +36,21 @@ class Edge:
         self.owned = owned(litellm)
 
     def asked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Asked | None:
-        """The call, or None where it is litellm's to say what is wrong with it, or litellm calling itself."""
+        """The call, or None where it is litellm's to say what is wrong with it, or litellm calling itself, or where a
+        wrapped client that litellm is given runs the flow."""
         self.engine.check_open()
         arguments = self._named(args, kwargs)
         if arguments is None or arguments.get("acompletion") or arguments.get("aembedding"):
             return None
+        if self._runs_here(arguments.get("client")):
+            return None
         route = self.engine.policy.route
         setting = Setting(self.litellm, self.owned, self.engine.shares_tenants, route.alias if route else "")
         return asked(setting, self.api, arguments, self.engine.new_id(self.engine.world.clock.now()))
+
+    def _runs_here(self, client: Any) -> bool:
+        http = getattr(client, "_client", None)  # there is no public way to it
+        return isinstance(http, Front) and http.edge.engine is self.engine
 
     def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
         """All arguments by name, or None where they do not fit the function. (Binding takes 50 µs: only where
