@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -35,20 +37,48 @@ def answered(at: Exchange, reply: Reply) -> Any:
 
 
 def failed(at: Exchange, failure: UpstreamError) -> Any:
-    """The provider's own error answer. Raises the HTTP library's own exception where there was none.
+    """The provider's own error answer. Raises the HTTP library's own exception where there was none; where an answer
+    broke off, whoever reads it meets that exception: who streams it himself has not failed before.
 
     Where the policy tries again itself, the SDK is told (in the header both SDKs read, or by an error of its own)
     that this was the last attempt: two layers of retries would multiply."""
     retries, reply = at.engine.policy.retry.attempts > 1, failure.reply
     if reply is None:
         cause = failure.cause or failure
-        raise as_last_word(cause, at.request.api, at.sent) if retries else cause
+        error = as_last_word(cause, at.request.api, at.sent) if retries else cause
+        if at.response is None:
+            raise error
+        return _broken_off(at, error)
     own = at.is_own(reply)
     headers: list[Header] = list(at.response.headers.raw) if own else _raw(reply.headers)
     if retries:
         headers = [header for header in headers if header[0].lower() != b"x-should-retry"]
         headers.append((b"x-should-retry", b"false"))
     return _with_headers(at, headers) if own else _response(at, reply.status, headers, reply.body)
+
+
+def _broken_off(at: Exchange, error: BaseException) -> Any:
+    came = at.response
+    body = _cut(at.library)(error)
+    return at.library.Response(came.status_code, headers=came.headers, stream=body, **_way(at))
+
+
+class Cut:
+    """The bytes of an answer that broke off."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        raise self._error
+
+
+@cache
+def _cut(library: Any) -> type[Cut]:
+    return type("CutStream", (Cut, library.SyncByteStream, library.AsyncByteStream), {})
 
 
 def live(at: Exchange, opened: Live, body: Any) -> Any:

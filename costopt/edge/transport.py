@@ -116,6 +116,7 @@ class SyncEdge(Edge):
 
     def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
+            at.response = None
             at.came(request, send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.iter_bytes() if at.packed else at.response.iter_raw())
@@ -162,6 +163,7 @@ class AsyncEdge(Edge):
 
     async def _call(self, at: Exchange, send: Callable[[Any], Any], request: Request) -> Reply | Opened:
         try:
+            at.response = None
             at.came(request, await send(at.outgoing(request)))
             if at.lives(request):
                 return at.opened(request, at.response.aiter_bytes() if at.packed else at.response.aiter_raw())

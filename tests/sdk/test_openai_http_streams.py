@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +230,54 @@ def test_who_repeats_a_request_gets_the_same_events_and_another_what_he_asks_for
     assert asked(stream=True) == first
     assert asked(stream=True, stream_options={"include_usage": True}) == first
     assert msgspec.json.decode(asked())["choices"][0]["message"]["content"] == "on its way"
+
+
+class Torn(Drops):
+    """A body that breaks off."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from super().__iter__()
+        raise LIBRARY.ReadError("the connection broke")
+
+
+def ask(client: Any, *, streams: bool) -> None:
+    if not streams:
+        client.chat.completions.create(**ASK)
+    with client.chat.completions.with_streaming_response.create(**ASK) as came:
+        came.read()
+
+
+async def aask(client: Any, *, streams: bool) -> None:
+    if not streams:
+        await client.chat.completions.create(**ASK)
+    async with client.chat.completions.with_streaming_response.create(**ASK) as came:
+        await came.read()
+
+
+@WAYS
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("streams", [False, True])
+def test_an_answer_that_breaks_off_is_asked_for_again_only_where_the_bare_client_would(
+    optimizer: costopt.Optimizer, settings: Any, is_async: bool, streams: bool
+) -> None:
+    asked: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        asked.append(request)
+        return LIBRARY.Response(200, headers={"content-type": "application/json"}, stream=Torn([b"{"]))
+
+    def tries(wrap: Callable[[Any], Any]) -> int:
+        asked.clear()
+        transport = LIBRARY.MockTransport(answer)
+        with pytest.raises((openai.APIConnectionError, LIBRARY.ReadError)):
+            if is_async:
+                own = LIBRARY.AsyncClient(transport=transport, **settings)
+                client = openai.AsyncOpenAI(api_key="sk-test", http_client=own, max_retries=1)
+                asyncio.run(aask(wrap(client), streams=streams))
+            else:
+                own = LIBRARY.Client(transport=transport, **settings)
+                client = openai.OpenAI(api_key="sk-test", http_client=own, max_retries=1)
+                ask(wrap(client), streams=streams)
+        return len(asked)
+
+    assert tries(optimizer.wrap) == tries(lambda client: client)
