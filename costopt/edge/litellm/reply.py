@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -66,11 +66,6 @@ def chunks_of(litellm: Any, request: Request, reply: Reply) -> Iterator[Any]:
     for event in sse.parse(content):
         if event.data.startswith(b"{"):
             yield _chunk(litellm, msgspec.json.decode(event.data))
-
-
-async def achunks_of(litellm: Any, request: Request, reply: Reply) -> AsyncIterator[Any]:
-    for chunk in chunks_of(litellm, request, reply):
-        yield chunk
 
 
 def _chunk(litellm: Any, chunk: Json) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from costopt import wire
@@ -13,7 +12,8 @@ from costopt.drive import Live, Opened, arun, astream, run, stream
 from costopt.edge.front import Front
 from costopt.edge.litellm.intake import Asked, Setting, asked, outgoing
 from costopt.edge.litellm.names import owned
-from costopt.edge.litellm.reply import HEADERS, achunks_of, answer_of, chunks_of, hidden, reply_of, told
+from costopt.edge.litellm.played import afterwards, followed, wrapper
+from costopt.edge.litellm.reply import HEADERS, answer_of, chunks_of, hidden, reply_of, told
 from costopt.edge.litellm.stream import AsyncChunks, Chunks, SyncChunks, Tap
 from costopt.types import Api, Reply, Request
 from costopt.world.upstream import failure_of
@@ -121,11 +121,13 @@ class _Run:
 
         return kind(objects(tap), self.edge.litellm.CustomStreamWrapper, shown, tap, tap.source)
 
-    def replayed(self, kind: type[Chunks], chunks: Callable[[Any, Request, Reply], Any], reply: Reply) -> Any:
+    def replayed(self, kind: type[Chunks], called: str, reply: Reply, read: Callable[[Any], Any]) -> Any:
+        """A stored answer as the stream that function `called` would have given; `read` makes it sync or async."""
         request, litellm = self.call.request, self.edge.litellm
-        known = hidden(request, reply)
-        like = SimpleNamespace(model=request.model, custom_llm_provider=request.provider)
-        played = chunks(litellm, request, reply)
+        chunks = chunks_of(litellm, request, reply)
+        like = wrapper(litellm, request, self.call.arguments, called, chunks)
+        known = {**like._hidden_params, **hidden(request, reply)}
+        played = read(followed(like, chunks))
         return kind(played, litellm.CustomStreamWrapper, lambda: known, None, like)
 
 
@@ -135,7 +137,9 @@ class SyncRun(_Run):
         result = run(engine.flow(request), engine.world.performing(self._called))
         if isinstance(result, Live):
             return self.live(SyncChunks, result, lambda tap: tap.objects(stream(result)))
-        return self.replayed(SyncChunks, chunks_of, result) if request.stream else self.answer(result)
+        if request.stream:
+            return self.replayed(SyncChunks, "completion", result, iter)
+        return self.answer(result)
 
     def _called(self, request: Request) -> Reply | Opened:
         try:
@@ -160,7 +164,9 @@ class AsyncRun(_Run):
         result = await arun(engine.flow(request), engine.world.performing(self._called), executor)
         if isinstance(result, Live):
             return self.live(AsyncChunks, result, lambda tap: tap.aobjects(astream(result, executor)))
-        return self.replayed(AsyncChunks, achunks_of, result) if request.stream else self.answer(result)
+        if request.stream:
+            return self.replayed(AsyncChunks, "acompletion", result, afterwards)
+        return self.answer(result)
 
     async def _called(self, request: Request) -> Reply | Opened:
         try:

@@ -75,6 +75,8 @@ class Tap:
         content: str = chunk.model_dump_json(warnings=False)
         if getattr(chunk, "usage", None) is not None:
             return sse.event(_usage_chunk(msgspec.json.decode(content)))
+        if not self._tier and (tier := tier_of(getattr(chunk, "_hidden_params", {}))):
+            self._tier = {"service_tier": tier}
         return b"data: %b\n\n%b" % (content.encode(), self._usage(chunk))
 
     def _tail(self) -> bytes:
@@ -106,7 +108,7 @@ class Chunks:
     litellm asks `isinstance` which of two answers it got.
 
     `known` gives the hidden params, `tap` is None where chunks are played back, `like` has all attributes
-    this has not: the real stream, or what can be told without one.
+    this has not: the real stream, or one of the same kind around what is played back.
     """
 
     def __init__(
@@ -133,6 +135,14 @@ class Chunks:
 
     def __getattr__(self, name: str) -> Any:
         if name == "_like":  # only while a copy is being made, before it has any attribute
+    @_hidden_params.setter
+    def _hidden_params(self, told: dict[str, Any]) -> None:
+        known, told = self._known(), dict(told)
+        known.clear()
+        known.update(told)
+
+    hidden_params = _hidden_params
+
             raise AttributeError(name)
         return getattr(self._like, name)
 
