@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 SURE: frozenset[Basis] = frozenset({"known", "derived"})
-_COUNTS = ("calls", "hits", "errors", "unpriced", "prompt", "cached", "output", "estimated")
+_COUNTS = ("calls", "hits", "errors", "refused", "unpriced", "prompt", "cached", "output", "estimated")
 _TEXT_HASHES = frozenset({"shape", "parts", "reply_body", "reply_events", "request_hash"})
 
 
@@ -47,13 +47,15 @@ class Row(Struct, frozen=True):
     `prompt`, `cached` (the part of it read from the provider's cache) and `output` are tokens a provider
     billed. `cost` is the sum of what is known; `unpriced` calls spent a sum that is not, and where there are
     only those and repeats of them, `cost` is None. `estimated` calls have token counts made here. `hits` were
-    answered without a provider.
+    answered without a provider, `refused` ones (by a budget, say) never reached one. An attempt that was paid and not
+    used, such as a cascade's that failed its check, is no call: its tokens and cost are in the row of its model.
     """
 
     group: tuple[str, ...]
     calls: int = 0
     hits: int = 0
     errors: int = 0
+    refused: int = 0
     unpriced: int = 0
     prompt: int = 0
     cached: int = 0
@@ -107,7 +109,8 @@ class Report(Struct, frozen=True):
         if self.empty:
             return "No calls are recorded for this period."
         cost, saved, assumed = (dollars(nano, t.digits) for nano in (t.cost, t.saved, t.saved_assumed))
-        parts = [f"{cost} spent on {t.calls:,} calls ({t.hits:,} answered without a provider)"]
+        refused = f", {t.refused:,} refused" if t.refused else ""
+        parts = [f"{cost} spent on {t.calls:,} calls ({t.hits:,} answered without a provider{refused})"]
         parts.append(f"{saved} saved")
         if t.saved_assumed:
             parts.append(f"{assumed} more if the assumptions hold")

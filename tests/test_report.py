@@ -271,3 +271,29 @@ def test_a_frame_has_one_flat_line_a_call(tmp_path: Path) -> None:
     assert second["cost"] is None
     assert all(not isinstance(value, (dict, list, tuple)) for value in (first | second).values())
     assert [row["id"] for row in frame(path, since=START + 1)] == ["2"]
+
+
+def test_each_attempt_is_paid_by_its_own_model(tmp_path: Path) -> None:
+    """A cascade's failed answers: the sum is the bill, to the nano-dollar, from sums and from calls alike."""
+    small = Receipt("small", Usage(input=7, output=1), 11, "r1")
+    odd = Receipt("odd", Usage(input=7, output=1), None, "r1")
+    folder = ledger(
+        tmp_path,
+        call("a", cost=111, attempts=(small,), tags={"user": "x"}),
+        call("b", cost=133, attempts=(small, small, replace(small, model="m")), tags={"user": "x"}),
+        call("c", cost=None, attempts=(odd, small)),
+        call("d", cost=5, model="small"),
+        call("e", cost=11, outcome="error", model="small", attempts=(small,)),
+    )
+    made, of_calls = (report(folder, since=START, until=until) for until in (START + DAY, START + HOUR))
+    rows = by_group(made.rows)
+    assert made.rows == of_calls.rows
+    assert {name: (row.calls, row.cost) for (name,), row in rows.items()} == {
+        "m": (3, 211),
+        "small": (2, 49),
+        "odd": (0, None),
+    }
+    assert (made.total.calls, made.total.cost, made.total.unpriced) == (5, 111 + 133 + 5 + 11, 1)
+    assert made.total.prompt == 5 * 15 + 7 * 7
+    by_user = by_group(report(folder, by="tag:user").rows)
+    assert (by_user["x",].calls, by_user["x",].cost) == (2, 244)

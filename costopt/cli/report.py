@@ -61,15 +61,17 @@ def _print(report: Report) -> None:
     if report.empty:
         show.line("no calls are recorded for this period")
         return
-    unpriced = bool(report.total.unpriced)
-    columns = [*(left(name, words=name != "day") for name in report.by), *_columns(unpriced)]
+    counts = _counts(report.total)
+    columns = [*(left(name, words=name != "day") for name in report.by), *_columns(counts)]
     digits = report.total.digits
-    rows = [[*map(_name, row.group), *_cells(row, digits, unpriced)] for row in report.rows]
+    rows = [[*map(_name, row.group), *_cells(row, digits, counts)] for row in report.rows]
     blank = [""] * (len(report.by) - 1)
-    total = ["total", *blank, *_cells(report.total, digits, unpriced)]
+    total = ["total", *blank, *_cells(report.total, digits, counts)]
     show.table(columns, [*rows, total], footer=True)
     _print_savings(report.total, digits)
-    if unpriced:
+    if any(row.cost and not row.calls for row in report.rows):
+        show.sentence("Cost without a call is that of attempts which were paid and not used.")
+    if report.total.unpriced:
         show.sentence(
             f"{report.total.unpriced:,} calls have no known price: they are in no sum of money above."
         )
@@ -79,15 +81,18 @@ def _print(report: Report) -> None:
         )
 
 
-def _columns(unpriced: bool) -> list[Column]:
-    counts = ["calls", "hits", "errors", *(["unpriced"] if unpriced else [])]
+def _counts(total: Row) -> list[str]:
+    """Those always shown, and the rarer ones that there are."""
+    return ["calls", "hits", "errors", *(name for name in ("refused", "unpriced") if getattr(total, name))]
+
+
+def _columns(counts: list[str]) -> list[Column]:
     tokens = [Column(name, spare=True) for name in ("output", "prompt", "cached")]
     return [*map(Column, counts), *tokens, Column("cost"), Column("saved"), Column("assumed")]
 
 
-def _cells(row: Row, digits: int, unpriced: bool) -> list[str]:
-    counts = [row.calls, row.hits, row.errors, *([row.unpriced] if unpriced else [])]
-    counts += [row.output, row.prompt, row.cached]
+def _cells(row: Row, digits: int, names: list[str]) -> list[str]:
+    counts = [getattr(row, name) for name in (*names, "output", "prompt", "cached")]
     cost = dollars(row.cost, digits)
     saved = (dollars(nano, digits, signed=True) for nano in (row.saved, row.saved_assumed))
     return [*(f"{count:,}" for count in counts), cost, *saved]

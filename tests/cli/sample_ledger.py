@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ledgers import written
+from msgspec.structs import replace
 
 from costopt.types import Decision, Receipt, Record, Reply, Request, Saving, Usage
 
@@ -27,6 +28,21 @@ def write(folder: Path, agent: str = "planner") -> Path:
             _record("bb02", next_day + 1, 2_000, TRIM, note=Decision("trim", "90 to 60 tokens")),
         ],
     )
+
+
+def refused(folder: Path) -> Path:
+    """One call that was made, and three that a budget refused."""
+    calls = [_record(f"cc0{n}", START + n, 1_000) for n in range(4)]
+    held = [replace(call, outcome="refused", reply=None, receipt=None) for call in calls[1:]]
+    return written(folder, [calls[0], *held])
+
+
+def cascade(folder: Path) -> Path:
+    """A call of gpt-4o for $0.0005, after an answer of gpt-4o-mini for $0.00003 that failed its check."""
+    call = _record("dd01", START, 530_000)
+    assert call.receipt
+    cheap = replace(call.receipt, model="gpt-4o-mini", cost=30_000)
+    return written(folder, [replace(call, receipt=replace(call.receipt, attempts=(cheap,)))])
 
 
 def _record(

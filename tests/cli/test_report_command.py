@@ -186,3 +186,31 @@ def test_archive_asks_for_what_a_policy_leaves_open(
 
 def test_no_span_is_too_long_to_archive_by(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "archive", "run", "--ledger", ledger, "--older-than", "9999y").startswith("nothing")
+
+
+def test_refused_calls_are_told_where_there_are_any(
+    ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = said(capsys, "report", "--ledger", str(sample_ledger.refused(tmp_path / "refused")))
+    heads, row, *_ = (line.split() for line in out.splitlines())
+    assert (heads[:5], row[1:5]) == (["model", "calls", "hits", "errors", "refused"], ["4", "0", "0", "3"])
+    assert "refused" not in said(capsys, "report", "--ledger", ledger)
+
+
+def test_machines_are_told_of_refused_calls_always(
+    ledger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, number in ((ledger, 0), (str(sample_ledger.refused(tmp_path / "refused")), 3)):
+        told = json.loads(said(capsys, "report", "--ledger", folder, "--json"))
+        assert told["total"]["refused"] == sum(row["refused"] for row in told["rows"]) == number
+        lines = list(csv.DictReader(io.StringIO(said(capsys, "report", "--ledger", folder, "--csv"))))
+        assert sum(int(line["refused"]) for line in lines) == number
+
+
+def test_cost_without_a_call_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(sample_ledger.cascade(tmp_path / "cascade"))
+    out = said(capsys, "report", "--ledger", folder)
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line}
+    assert (rows["gpt-4o"][1], rows["gpt-4o"][-3]) == ("1", "$0.000500")
+    assert (rows["gpt-4o-mini"][1], rows["gpt-4o-mini"][-3]) == ("0", "$0.000030")
+    assert "Cost without a call is that of attempts which were paid and not used." in out

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from costopt.errors import LedgerError, NoSuchCall
 from costopt.types import Finish, Json, Reply, Tags, Tier
-from costopt.world.ledger import schema
+from costopt.world.ledger import migrate, schema
 from costopt.world.ledger.live import Live
 from costopt.world.ledger.parts import Outline, join, outline
 from costopt.world.ledger.segment import Segment
@@ -43,6 +43,7 @@ class Reader:
         rows = enumerate(self.query(_VOLUMES))
         volumes = [Volume(name, calls, first, last, rank) for rank, (name, calls, first, last) in rows]
         self._segments = Segments(folder / "segments", volumes)
+        self._understand()
         self._memory = _Memory(memory)
         self._outline = lru_cache(4096)(self._find_outline)
 
@@ -55,6 +56,14 @@ class Reader:
     def close(self) -> None:
         self._segments.close()
         self._db.close()
+
+    def _understand(self) -> None:
+        """An older ledger is read as one of today; only a writer changes the file."""
+        try:
+            if schema.version_of(self._db) < schema.VERSION:
+                migrate.stand_in(self._db, self.folder)
+        except sqlite3.Error as error:
+            raise schema.unreadable(self.folder / schema.NAME, error) from error
 
     def query(self, sql: str, *args: Any) -> list[sqlite3.Row]:
         """Rows of a read-only statement on the public tables and views. Raises LedgerError."""

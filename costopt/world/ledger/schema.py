@@ -43,7 +43,9 @@ from pathlib import Path
 from costopt.errors import LedgerError
 
 APPLICATION_ID = 0x434F5354  # "COST"
-VERSION = 2
+VERSION = 3
+#: The oldest that is brought up to `VERSION`: see `migrate`.
+OLDEST = 2
 NAME = "ledger.sqlite3"
 BUSY_S = 10.0
 
@@ -85,7 +87,8 @@ CREATE TABLE rollup(
   day INTEGER NOT NULL, model TEXT NOT NULL, tagset INTEGER NOT NULL REFERENCES tagsets(id),
   calls INTEGER NOT NULL, hits INTEGER NOT NULL, errors INTEGER NOT NULL, unpriced INTEGER NOT NULL,
   priced INTEGER NOT NULL, prompt INTEGER NOT NULL, cached INTEGER NOT NULL, output INTEGER NOT NULL,
-  estimated INTEGER NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (day, model, tagset)) WITHOUT ROWID;
+  estimated INTEGER NOT NULL, cost INTEGER NOT NULL, refused INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (day, model, tagset)) WITHOUT ROWID;
 CREATE TABLE rollup_savings(
   day INTEGER NOT NULL, model TEXT NOT NULL, tagset INTEGER NOT NULL REFERENCES tagsets(id),
   lever TEXT NOT NULL, basis TEXT NOT NULL, nano INTEGER NOT NULL,
@@ -102,13 +105,16 @@ CREATE VIEW calls AS SELECT
   o.revision, o.tenant, o.variant, t.json AS tags, f.error,
   lower(hex(f.request_hash)) AS request_hash, (SELECT sum(nano) FROM savings WHERE call = f.n) AS saved
   FROM facts f JOIN origins o ON o.id = f.origin JOIN tagsets t ON t.id = f.tagset;
-CREATE VIEW daily AS SELECT
-  date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.calls, r.hits, r.errors, r.unpriced,
-  r.priced, r.prompt, r.cached, r.output, r.estimated,
-  CASE WHEN r.priced THEN r.cost END AS cost FROM rollup r JOIN tagsets t ON t.id = r.tagset;
 CREATE VIEW daily_savings AS SELECT
   date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.lever, r.basis, r.nano
   FROM rollup_savings r JOIN tagsets t ON t.id = r.tagset;
+"""
+
+DAILY = """
+CREATE VIEW daily AS SELECT
+  date(r.day * 86400, 'unixepoch') AS date, r.model, t.json AS tags, r.calls, r.hits, r.errors, r.unpriced,
+  r.priced, r.prompt, r.cached, r.output, r.estimated,
+  CASE WHEN r.priced THEN r.cost END AS cost, r.refused FROM rollup r JOIN tagsets t ON t.id = r.tagset;
 """
 
 #: A fact changes never, and leaves only inside the one transaction that moves it to a segment.
@@ -133,11 +139,12 @@ def _script() -> str:
         _GUARDS.format(table=t, archiving=_ARCHIVING, unless="WHEN OLD.codec <> 2" if t == "parts" else "")
         for t in _GUARDED
     )
-    return "BEGIN;" + _TABLES + "".join(guards) + _ONCE + "COMMIT;"
+    return "BEGIN;" + _TABLES + DAILY + "".join(guards) + _ONCE + "COMMIT;"
 
 
 def connect(folder: Path) -> sqlite3.Connection:
-    """Open the ledger of `folder` for writing, creating folder (0700) and file (0600) where there is none.
+    """Open the ledger of `folder` for writing, creating folder (0700) and file (0600) where there is none, and
+    bringing an older one up to `VERSION`.
 
     Raises LedgerError: not a ledger, corrupt, from a newer version, or the folder cannot be used.
     """
@@ -145,14 +152,15 @@ def connect(folder: Path) -> sqlite3.Connection:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not (folder / NAME).exists():
             _create(folder)
-        return check(_open(folder / NAME, "rw"), folder / NAME)
+        return _migrated(check(_open(folder / NAME, "rw"), folder / NAME), folder)
     except OSError as error:
         raise LedgerError(f"{folder}: cannot hold a ledger: {error.strerror}") from error
 
 
 def connect_to_read(folder: Path) -> sqlite3.Connection:
     """Open an existing ledger for reading, also where nothing can be written beside it (a backup, another user's).
-    Raises LedgerError, also where there is none."""
+    It may be as old as `OLDEST`: `migrate.stand_in` reads it as one of today. Raises LedgerError, also where there is
+    none."""
     path = folder / NAME
     if not path.is_file():
         raise LedgerError(f"{folder}: no ledger here (nothing was recorded yet, or another path is meant)")
@@ -191,7 +199,7 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     """The same connection, tuned, if this is a ledger we can read; else closes it and raises LedgerError."""
     try:
         (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
+        version = version_of(db)
         # NORMAL in WAL mode: a power cut may lose the last transactions, never the file
         db.executescript(
             "PRAGMA synchronous=NORMAL; PRAGMA journal_size_limit=16777216; PRAGMA temp_store=MEMORY"
@@ -199,7 +207,7 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         db.close()
         raise unreadable(path, error) from error
-    if application == APPLICATION_ID and version == VERSION:
+    if application == APPLICATION_ID and OLDEST <= version <= VERSION:
         return db
     db.close()
     if application != APPLICATION_ID:
@@ -212,6 +220,24 @@ def check(db: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     raise LedgerError(
         f"{path}: of a version before the first release ({version}); give the ledger another folder"
     )
+
+
+def version_of(db: sqlite3.Connection) -> int:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def _migrated(db: sqlite3.Connection, folder: Path) -> sqlite3.Connection:
+    if version_of(db) < VERSION:
+        from costopt.world.ledger import migrate  # reads calls, whose tables are described here
+
+        try:
+            with transaction(db):
+                migrate.upgrade(db, folder)
+        except sqlite3.Error as error:
+            db.close()
+            raise unreadable(folder / NAME, error) from error
+    return db
 
 
 @contextlib.contextmanager

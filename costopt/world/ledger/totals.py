@@ -8,9 +8,8 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from costopt.types import Nano
-from costopt.world.ledger import words
 from costopt.world.ledger.read import Reader
-from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts, utc_date
+from costopt.world.ledger.rollup import COLUMNS, DAY_NS, counts, shares, utc_date
 from costopt.world.ledger.words import Fact
 
 Group: TypeAlias = tuple[str, ...]
@@ -35,12 +34,6 @@ class Sums:
         for (lever, basis), nano in other.saved.items():
             self.save(lever, basis, nano)
 
-    def add_fact(self, fact: Fact) -> None:
-        billed = words.billed(fact.outcome, fact.usage, fact.attempts)
-        self.count(counts(fact.outcome, fact.unpriced, fact.cost, billed))
-        for saving in fact.savings:
-            self.save(saving.lever, saving.basis, saving.nano)
-
 
 def totals(reader: Reader, by: Sequence[str], since: int, until: int) -> dict[Group, Sums]:
     """Sums of the calls started in [since, until) ns, keyed by the values of `by`; an absent tag is "".
@@ -56,8 +49,16 @@ def totals(reader: Reader, by: Sequence[str], since: int, until: int) -> dict[Gr
         edges = [(since, first * DAY_NS), (last * DAY_NS, until)]
     for start, end in edges:
         for fact in reader.facts(start, end, decisions=False) if start < end else ():
-            groups[_group(fact, by)].add_fact(fact)
+            _add_fact(fact, by, groups)
     return dict(groups)
+
+
+def _add_fact(fact: Fact, by: Sequence[str], groups: defaultdict[Group, Sums]) -> None:
+    whole = counts(fact.outcome, fact.unpriced, fact.cost, fact.usage)
+    for model, share in shares(fact.served, whole, fact.attempts):
+        groups[_group(fact, model, by)].count(share)
+    for saving in fact.savings:
+        groups[_group(fact, fact.served, by)].save(saving.lever, saving.basis, saving.nano)
 
 
 def _add_days(
@@ -97,11 +98,11 @@ def _tags(by: Sequence[str]) -> list[str]:
     return [name.removeprefix("tag:") for name in by if name.startswith("tag:")]
 
 
-def _group(fact: Fact, by: Sequence[str]) -> Group:
-    return tuple(_value(fact, name) for name in by)
+def _group(fact: Fact, model: str, by: Sequence[str]) -> Group:
+    return tuple(_value(fact, model, name) for name in by)
 
 
-def _value(fact: Fact, name: str) -> str:
+def _value(fact: Fact, model: str, name: str) -> str:
     if name == "day":
         return utc_date(fact.started)
-    return fact.served if name == "model" else fact.tags.get(name.removeprefix("tag:"), "")
+    return model if name == "model" else fact.tags.get(name.removeprefix("tag:"), "")

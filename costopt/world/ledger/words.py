@@ -104,10 +104,3 @@ def unpriced(outcome: str, receipt: Receipt | None) -> bool:
     if outcome == "hit":
         return False
     return receipt.cost is None if receipt else outcome == "ok"
-
-
-def billed(outcome: str, answer: Usage | None, attempts: tuple[Receipt, ...]) -> tuple[Usage, ...]:
-    """Usage a provider billed: none for a hit or a refusal, else the answer's and that of unused attempts."""
-    if outcome in ("hit", "refused"):
-        return ()
-    return (*((answer,) if answer else ()), *(attempt.usage for attempt in attempts))
