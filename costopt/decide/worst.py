@@ -69,6 +69,8 @@ def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) ->
 
 
 def _unpriced(model: str, tier: str) -> str:
+    if not model:
+        return "the call names no model, so nobody knows its price: name the model in the call"
     where = f" in the service tier {tier!r}" if tier else ""
     return f"{model} has no known price{where}: add it to `prices:` in the policy"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 from hashlib import sha256
@@ -19,6 +20,7 @@ from costopt.types import Api, Control, Request
 if TYPE_CHECKING:
     from http.cookiejar import Cookie
 
+_log = logging.getLogger("costopt")
 OURS = b"x-costopt-"
 #: Larger bodies pass through unread; no chat API takes more.
 MAX_BODY = 64 * 1024**2
@@ -45,27 +47,45 @@ _PROVIDERS = {
     "api.x.ai": "xai",
     "generativelanguage.googleapis.com": "gemini",
 }
+#: By what a call without a model is told from something else that is posted to such a path.
+_ASKING: dict[Api, tuple[str, ...]] = {
+    "chat": ("messages",),
+    "responses": ("input", "prompt", "conversation", "previous_response_id"),
+    "messages": ("max_tokens",),
+    "embeddings": ("input",),
+    "completions": ("prompt",),
+}
+_UNNAMED = Control("off", why="it names no model, and another one may answer each time")
 
 Header: TypeAlias = tuple[bytes, bytes]
 
 
 class Address(msgspec.Struct, frozen=True):
-    """What the URL of a model call says."""
+    """What the URL of a model call says. `model` is the one it names, "" if none."""
 
     api: Api
     provider: str
     endpoint: str
     query: str
+    model: str = ""
 
 
 def address_of(method: str, url: str) -> Address | None:
-    """Where a request goes; None: not to a model."""
+    """Where a request goes; None: not to a model, or to one in a way we do not read, which the log then says."""
     parts = urlsplit(url)
     api = wire.recognise(method, parts.path)
-    if api is None:
-        return None
     endpoint, _, query = url.partition("?")
-    return Address(api, provider_of(parts.hostname or "", api), endpoint, query)
+    if api is None:
+        if wire.unread(method, parts.path):
+            _log.warning(
+                "costopt: model calls to %s%s pass by unread and unrecorded, and no budget holds them (an API of "
+                "Bedrock's or Google's own): make them with litellm.completion, wrapped",
+                parts.hostname or "",
+                parts.path,
+            )
+        return None
+    provider = provider_of(parts.hostname or "", api)
+    return Address(api, provider, endpoint, query, wire.deployment(parts.path))
 
 
 class Letterhead(msgspec.Struct, frozen=True):
@@ -140,7 +160,7 @@ def request_of(
     patience_s: float | None = None,
     shared: bool = False,
 ) -> Request | None:
-    """The model call in `content`, or None where it is not JSON with a model: then it passes through untouched.
+    """The model call in `content`, or None where it is no JSON that asks a model: then it passes through untouched.
     `call` is its id, `at` (ns) when it came in; `shared` says that tenants share answers."""
     body = _json_object(content)
     control = control_of(head.asked)
@@ -150,7 +170,10 @@ def request_of(
         return None
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        return None
+        model = _named_elsewhere(address, body)
+        if model is None:
+            return None
+        control = control if model else _UNNAMED
     tags = current()
     if b"tags" in head.asked:
         tags = {**tags, **parse_tags(head.asked[b"tags"])}
@@ -171,6 +194,14 @@ def request_of(
         patience_s=patience_s,
         notes=[],
     )
+
+
+def _named_elsewhere(address: Address, body: Mapping[str, Any]) -> str | None:
+    """The model of a call whose body names none: the deployment in its URL, or "" where the provider alone knows (a
+    stored prompt has its model there). None where this is no such call."""
+    if body.get("model") not in (None, "") or not any(name in body for name in _ASKING[address.api]):
+        return None
+    return address.model
 
 
 def _json_object(content: bytes) -> dict[str, Any] | None:

@@ -13,18 +13,20 @@ from costopt.wire.reply import (
     texts,
     written_text,
 )
-from costopt.wire.urls import recognise
+from costopt.wire.urls import deployment, recognise, unread
 
 __all__ = [
     "answer",
     "answer_body",
     "answer_stream",
     "calls",
+    "deployment",
     "dialect",
     "output_text",
     "read_body",
     "read_events",
     "recognise",
     "texts",
+    "unread",
     "written_text",
 ]

@@ -3,6 +3,8 @@ much."""
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 from costopt.types import Api
 
 _LAST: dict[str, Api] = {
@@ -11,6 +13,9 @@ _LAST: dict[str, Api] = {
     "embeddings": "embeddings",
     "completions": "completions",
 }
+#: How calls of models are named that we do not read: Bedrock's, behind `/model/NAME/`, and Google's, behind `NAME:`.
+_BEDROCK = frozenset({"invoke", "invoke-with-response-stream", "converse", "converse-stream"})
+_GOOGLE = frozenset({"rawPredict", "streamRawPredict", "generateContent", "streamGenerateContent"})
 
 
 def recognise(method: str, path: str) -> Api | None:
@@ -25,3 +30,20 @@ def recognise(method: str, path: str) -> Api | None:
     if api == "messages" and "threads" in parts:
         return None  # messages of the Assistants API
     return api
+
+
+def deployment(path: str) -> str:
+    """The model that `path` itself names, as Azure's do: `/openai/deployments/NAME/chat/completions`; "" where it
+    names none."""
+    name, slash, _ = path.partition("/deployments/")[2].partition("/")
+    return unquote(name) if slash else ""
+
+
+def unread(method: str, path: str) -> bool:
+    """Whether `path` (without its query) is a model call of an API that `recognise` does not know: one that costs
+    money and passes by."""
+    *before, last = path.rstrip("/").split("/")
+    if method.upper() != "POST":
+        return False
+    model, _, verb = unquote(last).rpartition(":")
+    return (last in _BEDROCK and before[-2:-1] == ["model"]) or (verb in _GOOGLE and model != "count-tokens")

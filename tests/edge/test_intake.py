@@ -31,6 +31,7 @@ HEAD = [
                 "azure",
                 "https://mine.openai.azure.com/openai/deployments/d/chat/completions",
                 "api-version=1",
+                "d",
             ),
         ),
         (
@@ -57,3 +58,13 @@ def test_what_is_remembered_is_what_these_headers_say() -> None:
     other = [(name, b"Bearer two" if name == b"Authorization" else value) for name, value in HEAD]
     assert known.letterhead(other).tenant not in ("", first.tenant)
     assert known.letterhead(HEAD[:-1]).asked == {}
+
+
+def test_a_model_call_that_is_not_read_is_named_in_the_log_once(caplog: pytest.LogCaptureFixture) -> None:
+    known = Known()
+    for _ in range(2):
+        assert known.address("POST", "https://bedrock.example/model/nova/invoke?key=secret") is None
+        assert known.address("POST", "https://api.openai.com/v1/files") is None
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "bedrock.example/model/nova/invoke pass by unread" in caplog.text
+    assert "secret" not in caplog.text
