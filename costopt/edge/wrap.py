@@ -9,6 +9,7 @@ from importlib import metadata
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from costopt.edge.copying import copied
 from costopt.edge.front import Front, fronts
 from costopt.edge.transport import transports
 from costopt.errors import UnsupportedClient
@@ -36,18 +37,7 @@ def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None)
             "(sync, async or Azure), an httpx client, or litellm.completion, acompletion, embedding or aembedding; "
             "for other frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
-    return cast("C", _copy(given, in_front_of(engine, inner, on_close)))
-
-
-def _copy(client: Any, http: Any) -> Any:
-    try:
-        return client.copy(http_client=http)
-    except TypeError as error:  # the SDKs' copy() gives a class the arguments of its base class
-        raise UnsupportedClient(
-            f"cannot copy {type(client).__module__}.{type(client).__qualname__}, whose constructor takes other "
-            "arguments than the SDK's: give it http_client=optimizer.wrap(httpx.Client()) instead (AsyncClient for an "
-            "async one), or have it pass other arguments on"
-        ) from error
+    return cast("C", copied(given, in_front_of(engine, inner, on_close)))
 
 
 def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:

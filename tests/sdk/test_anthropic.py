@@ -156,3 +156,31 @@ def test_async_calls_and_streams_share_one_answer(optimizer: costopt.Optimizer) 
 
     assert asyncio.run(main()) == "Paris"
     assert len(provider.seen) == 1
+
+
+def test_foundry_is_wrapped(optimizer: costopt.Optimizer) -> None:
+    provider = Provider()
+    http = LIBRARY.Client(transport=LIBRARY.MockTransport(provider))
+    client = optimizer.wrap(anthropic.AnthropicFoundry(api_key="k", resource="mine", http_client=http))
+    assert client.messages.create(**ASK) == client.messages.create(**ASK)
+    assert [request.url.host for request in provider.seen] == ["mine.services.ai.azure.com"]
+
+
+def test_middleware_and_strict_validation_of_the_client_are_kept(optimizer: costopt.Optimizer) -> None:
+    """The SDK makes a client's middleware into functions around that client: the copy needs its own."""
+    provider, through = Provider(), list[Any]()
+
+    def passing(request: Any, call_next: Any) -> Any:
+        through.append(request)
+        return call_next(request)
+
+    http = LIBRARY.Client(transport=LIBRARY.MockTransport(provider))
+    client = optimizer.wrap(
+        anthropic.Anthropic(
+            api_key="k", http_client=http, middleware=[passing], _strict_response_validation=True
+        )
+    )
+    for _ in range(2):
+        client.messages.create(**ASK)
+    assert (len(through), len(provider.seen)) == (2, 1)
+    assert client._strict_response_validation
