@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 _LIBRARIES = ("httpx", "httpx2")
+#: Clients of the Anthropic SDK that send no Messages requests, by litellm's name for whom they ask.
+_UNREAD = {
+    "AnthropicBedrock": "bedrock",
+    "AsyncAnthropicBedrock": "bedrock",
+    "AnthropicVertex": "vertex_ai",
+    "AsyncAnthropicVertex": "vertex_ai",
+}
 
 
 def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None) -> C:
@@ -37,7 +44,19 @@ def wrap(engine: Engine, client: C, on_close: Callable[[], None] = lambda: None)
             "(sync, async or Azure), an httpx client, or litellm.completion, acompletion, embedding or aembedding; "
             "for other frameworks pass optimizer.http_client() or .async_http_client() as their http_client"
         )
+    _refuse_unread(given)
     return cast("C", copied(given, in_front_of(engine, inner, on_close)))
+
+
+def _refuse_unread(client: Any) -> None:
+    for kind in type(client).__mro__:
+        provider = _UNREAD.get(kind.__name__) if kind.__module__.partition(".")[0] == "anthropic" else None
+        if provider is not None:
+            raise UnsupportedClient(
+                f"cannot wrap {kind.__module__}.{kind.__qualname__}: its calls are not sent as Messages requests, so "
+                "none would be cached, recorded or held by a budget; wrap litellm.completion and ask it for "
+                f"{provider}/<model>"
+            )
 
 
 def in_front_of(engine: Engine, inner: Any, on_close: Callable[[], None] = lambda: None) -> Any:

@@ -158,6 +158,26 @@ def test_async_calls_and_streams_share_one_answer(optimizer: costopt.Optimizer) 
     assert len(provider.seen) == 1
 
 
+@pytest.mark.parametrize("side", ["", "Async"])
+@pytest.mark.parametrize(
+    ("kind", "more", "name"),
+    [
+        (
+            "AnthropicBedrock",
+            {"aws_access_key": "a", "aws_secret_key": "b", "aws_region": "us-east-1"},
+            "bedrock/",
+        ),
+        ("AnthropicVertex", {"region": "us-east5", "project_id": "p", "access_token": "t"}, "vertex_ai/"),
+    ],
+)
+def test_clients_that_send_no_messages_are_refused_with_what_to_use(
+    optimizer: costopt.Optimizer, side: str, kind: str, more: dict[str, str], name: str
+) -> None:
+    client = getattr(anthropic, side + kind)(**more)
+    with pytest.raises(costopt.UnsupportedClient, match=rf"{kind}.*litellm\.completion.*{name}"):
+        optimizer.wrap(client)
+
+
 def test_foundry_is_wrapped(optimizer: costopt.Optimizer) -> None:
     provider = Provider()
     http = LIBRARY.Client(transport=LIBRARY.MockTransport(provider))
