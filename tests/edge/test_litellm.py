@@ -179,6 +179,16 @@ def test_wrapping_twice_runs_the_flow_once(shop: Desk) -> None:
     assert len(shop.facts()) == 1
 
 
+def test_litellms_own_function_is_known_where_a_wrapped_one_stands_for_it(
+    shop: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = litellm.completion
+    monkeypatch.setattr(litellm, "completion", shop.completion)
+    shop.optimizer.wrap(original)(**shop.ask())
+    shop.optimizer.wrap(litellm.completion)(**shop.ask())
+    assert [fact.outcome for fact in shop.facts()] == ["ok", "hit"]
+
+
 def test_a_wrapped_client_given_to_litellm_runs_the_flow_once(shop: Desk) -> None:
     openai = pytest.importorskip("openai")
     there = {"base_url": shop.provider.base_url, "api_key": "sk-test", "max_retries": 0}

@@ -49,7 +49,9 @@ def wrap_callable(engine: Engine, function: Any, on_close: Callable[[], None] = 
 
 
 def _is_litellms(litellm: Any, name: str, function: Any) -> bool:
-    return any(function is getattr(home, name, None) for home in (litellm, getattr(litellm, "main", None)))
+    """Whether litellm has `function` under `name`, be it behind one that we made of it."""
+    known = (getattr(home, name, None) for home in (litellm, getattr(litellm, "main", None)))
+    return any(function is getattr(each, _ORIGINAL, each) for each in known)
 
 
 def _signature(litellm: Any, name: str, function: Any) -> inspect.Signature:
