@@ -12,7 +12,7 @@ from costopt.decide.prices import PriceBook
 from costopt.decide.promptcache import Piece, PromptCache, Rules, Split, pieces_of, rules
 from costopt.types import Request, Usage
 from costopt.world.recent import Recent
-from costopt.world.recorded.past import Past, asked_provider, model_then
+from costopt.world.recorded.past import Past, asked_provider, asked_then, model_then
 
 #: Changed calls remembered, to say whose change cost a later call its cached prefix.
 REMEMBERED = 100_000
@@ -82,9 +82,9 @@ class PromptCaches:
         pieces = past.pieces if same else pieces_of(request.api, request.body)
         fact = past.fact
         ready = at + max(0, (fact.first or fact.ended) - fact.started - fact.waited)
-        return self._send(
-            self._now, request, request.model, pieces, tokens, at, ready, self._open[request.id][0]
-        )
+        same = request.model in asked_then(fact)
+        model = model_then(fact, self._book) if same else request.model
+        return self._send(self._now, request, model, pieces, tokens, at, ready, self._open[request.id][0])
 
     def end(self, call: str, lever: str) -> None:
         """The call is over; `lever` changed what was sent of it ("" nothing did)."""
