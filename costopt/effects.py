@@ -100,8 +100,9 @@ class Gather(Effect["Head | Reply | None"], frozen=True):
     waits: ClassVar[bool] = True
 
 
-class Scatter(Effect[None], frozen=True):
-    """Hand out the parts, in the order of `Head.requests`; None sends everybody off alone."""
+class Scatter(Effect[tuple[Reply, ...]], frozen=True):
+    """Hand out the parts, in the order of `Head.requests`; None sends everybody off alone. Answered with the parts that
+    nobody took, since their callers have left."""
 
     head: Head
     parts: tuple[Reply, ...] | None

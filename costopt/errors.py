@@ -83,7 +83,10 @@ class CannotImport(CostoptError, ValueError):
 
 
 class Refused(CostoptError):
-    """The call was refused before it cost anything."""
+    """The call was refused before it cost anything. `paid` is what a call made for several callers had come to before,
+    which was of no use to any of them; None where there was none."""
+
+    paid: Reply | None = None
 
 
 class BudgetExceeded(Refused):

@@ -72,7 +72,7 @@ def record(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         yield from _write(plan, request, failure.shown, "error", str(failure))
         raise
     except Refused as refusal:
-        yield from _write(plan, request, None, "refused", f"{type(refusal).__name__}: {refusal}")
+        yield from _write(plan, request, refusal.paid, "refused", f"{type(refusal).__name__}: {refusal}")
         raise
     if reply.finish == "error" and not reply.tier:  # status 200, and yet an error or not readable at all
         yield from _write(plan, request, reply, "error", "no answer in what came back")
@@ -206,22 +206,42 @@ def gather(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
 
 def _call_for_all(plan: Plan, request: Request, inner: Handler, head: Head) -> Flow[Reply]:
     """One call for every member. If it fails, each member goes alone so that one bad item fails alone; and if it is
-    refused, so that whoever fits a budget or a limit alone is let through."""
+    refused, so that whoever fits a budget or a limit alone is let through. What the merged call came to and nobody
+    has use for, the caller who made it bears: the parts of members who left, or all of it."""
     merged: Reply | None = None
     parts: tuple[Reply, ...] | None = None
     try:
         request.note("gather", f"merged {len(head.requests)} calls")
         merged = yield from inner(batch.merge(head.requests))
         parts = batch.split(merged, head.requests)
-    except (UpstreamError, Refused) as failure:
-        refused = isinstance(failure, Refused)
-        request.note("gather", f"the merged call {'was refused' if refused else 'failed'} ({failure})")
+    except UpstreamError as failure:
+        merged = failure.shown
+        request.note("gather", f"the merged call failed ({failure})")
+    except Refused as refusal:
+        request.note("gather", f"the merged call was refused ({refusal})")
     finally:
-        yield from Scatter(head, parts)
+        left = yield from Scatter(head, parts)
     if parts:
-        return parts[0]
+        return receipts.after(parts[0], [part.receipt for part in left if part.receipt]) if left else parts[0]
     request.note("gather", "each goes alone")
-    return receipts.charged((yield from inner(request)), merged)
+    paid = [merged.receipt] if merged and merged.receipt else []
+    return (yield from _bearing(inner(request), paid, "gather"))
+
+
+def _bearing(trying: Flow[Reply], paid: list[Receipt], lever: str = "") -> Flow[Reply]:
+    """`trying`, however it ends, with the cost of what is in `paid` by then: it may be billed and is of no use. Where
+    it was `lever` that made these calls, it lost what they cost."""
+    try:
+        reply = yield from trying
+    except Unanswered as failure:
+        if paid:
+            failure.shown = receipts.after(failure.shown, paid, lever)
+        raise
+    except Refused as refusal:
+        if paid:
+            refusal.paid = receipts.after(refusal.paid, paid, lever)
+        raise
+    return receipts.after(reply, paid, lever) if paid else reply
 
 
 def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
@@ -255,13 +275,7 @@ def _reserve(plan: Plan, request: Request, claims: Sequence[Claim]) -> Flow[Hold
 def retry(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
     """Again, while it is worth it. Tries that were sent and never answered may be billed: the call bears them."""
     unheard: list[Receipt] = []
-    try:
-        reply = yield from _tried(plan, request, inner, unheard)
-    except Unanswered as failure:
-        if unheard:
-            failure.shown = receipts.after(failure.shown, unheard)
-        raise
-    return receipts.after(reply, unheard) if unheard else reply
+    return _bearing(_tried(plan, request, inner, unheard), unheard)
 
 
 def _tried(plan: Plan, request: Request, inner: Handler, unheard: list[Receipt]) -> Flow[Reply]:

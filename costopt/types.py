@@ -134,7 +134,9 @@ class Saving(Struct, frozen=True):
 class Receipt(Struct, frozen=True):
     """What a call cost. `cost + sum(savings)` is what it would have cost without costopt; None is unpriced.
 
-    `attempts` are the paid calls that were made and not used (failed checks); their cost is part of `cost`.
+    `attempts` are the paid calls that were made and not used (failed checks, tries nobody heard of again, parts whose
+    callers had left); their cost is part of `cost`, and `own` is what the used answer cost without them (None where
+    there are none, or nobody knows).
     `trimmed` is how many prompt tokens trimming took out before the call was sent, by our own count; `usage` is
     that of the shorter prompt.
     """
@@ -146,6 +148,7 @@ class Receipt(Struct, frozen=True):
     savings: tuple[Saving, ...] = ()
     attempts: tuple[Receipt, ...] = ()
     trimmed: int = 0
+    own: Nano | None = None
 
 
 class Reply(Struct, frozen=True):

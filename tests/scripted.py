@@ -111,6 +111,8 @@ class World:
                 return ask.Lead(key, 1)
             case ask.Gather(_, first):
                 return ask.Head(1, (first,))
+            case ask.Scatter():
+                return ()
             case ask.Admit(quotas, tokens):
                 return ask.Ticket(1, quotas, tokens)
             case ask.Reserve(call, claims, nano):

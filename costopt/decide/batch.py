@@ -151,7 +151,10 @@ def _usages(usage: Usage, weights: Sequence[int]) -> list[Usage]:
 
 def _shares(receipt: Receipt, weights: Sequence[int]) -> list[Receipt]:
     usages = _usages(receipt.usage, weights)
-    costs = [None] * len(weights) if receipt.cost is None else shared_out(receipt.cost, weights)
+    costs, owns = (
+        [None] * len(weights) if nano is None else shared_out(nano, weights)
+        for nano in (receipt.cost, receipt.own)
+    )
     savings = [shared_out(saving.nano, weights) for saving in receipt.savings]
     attempts = [_shares(attempt, weights) for attempt in receipt.attempts]
     return [
@@ -159,6 +162,7 @@ def _shares(receipt: Receipt, weights: Sequence[int]) -> list[Receipt]:
             receipt,
             usage=usages[at],
             cost=costs[at],
+            own=owns[at],
             savings=tuple(replace(s, nano=n[at]) for s, n in zip(receipt.savings, savings, strict=True)),
             attempts=tuple(attempt[at] for attempt in attempts),
         )

@@ -72,7 +72,8 @@ class Judge:
             return Change(fact.id, before, after, (), answer, detail, lever)
         rest = self._rest(past, record, lever, blamed)
         counted = fact.usage is not None and fact.usage.estimated
-        shares = _shares(fact.savings if lever else None, record, before - after, rest, counted)
+        then = () if fact.outcome == "hit" else fact.savings
+        shares = _shares(then if lever else None, record, before - after, rest, counted)
         if lever == "route" or fact.outcome == "refused":
             shares = tuple(self._spread(share, lever, record) for share in shares)
         return Change(fact.id, before, after, shares, answer, detail, lever)
@@ -128,10 +129,12 @@ def _shares(
     then: Iterable[Saving] | None, record: Record, saved: Nano, rest: tuple[str, Basis], counted: bool
 ) -> tuple[Share, ...]:
     """What each lever is worth now less what it was worth then; what is left over goes to `rest`. With None no lever
-    changed anything, so that none has a share, whatever it claims to save against a call that was never made.
+    changed anything, so that none has a share, whatever it claims to save against a call that was never made. What a
+    hit claims to save counts for nothing where the call was made, then or now: what that cost is known.
     `counted`: no provider told the call's tokens, so nothing about its price is more than an estimate."""
     sums: dict[tuple[str, Basis], Nano] = {}
-    now = record.receipt.savings if record.receipt and then is not None else ()
+    claims = record.receipt is not None and record.outcome != "hit" and then is not None
+    now = record.receipt.savings if record.receipt and claims else ()
     for sign, savings in ((1, now), (-1, then or ())):
         for saving in savings:
             key = saving.lever, _sure(saving.basis, counted)
@@ -157,8 +160,10 @@ def _lever(past: Past, record: Record) -> str:
         return _REFUSALS.get(error.partition(":")[0], "budget")
     if record.outcome == "hit" or receipt is None:
         return ""
-    if receipt.model not in asked_then(fact) or len(receipt.attempts) != len(fact.attempts):
+    if receipt.model not in asked_then(fact):
         return "route"
+    if len(receipt.attempts) != len(fact.attempts):
+        return "gather" if fact.api == "embeddings" else "route"
     return "trim" if receipt.trimmed != fact.trimmed else ""
 
 

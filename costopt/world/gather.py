@@ -1,13 +1,15 @@
 """Micro-batching: requests that arrive within a short window are answered by one call, made by one of them.
 
-Serves threads and event loops alike. Every waiter is answered: as head, with its part, or None (go alone).
+Serves threads and event loops alike. Every waiter is answered: as head, with its part, or None (go alone). Who leaves
+while the call is under way is paid for all the same: his part goes back to the head.
 """
 
 from __future__ import annotations
 
 import threading
 import weakref
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from itertools import count
 from typing import TypeAlias
 
@@ -57,16 +59,22 @@ class Gatherer:
             _announce(lift)
         return future
 
-    def scatter(self, head: Head, parts: tuple[Reply, ...] | None) -> None:
+    def scatter(self, head: Head, parts: tuple[Reply, ...] | None) -> tuple[Reply, ...]:
         """Give each follower its part (`parts` is ordered as `head.requests`, the head's own first) or None.
 
-        A head that has scattered before is ignored. Raises ValueError when there are not as many parts as
-        requests; then everybody goes alone.
+        Returns the parts that nobody took: their callers had left, or had been sent off alone. Called again (a Ctrl-C
+        in the middle), it goes on where it was. Raises ValueError when there are not as many parts as requests; then
+        everybody goes alone.
         """
         wrong = parts is not None and len(parts) != len(head.requests)
-        self._scatter(head.token, None if wrong else parts)
+        followers = self._answer(head.token, None if wrong else parts)
         if wrong:
             raise ValueError(f"{len(parts or ())} parts for {len(head.requests)} requests")
+        if parts is None:
+            return ()
+        if followers is None:  # a forked child has none
+            return parts[1:]
+        return tuple([part for part, each in zip(parts[1:], followers, strict=True) if not _took(each, part)])
 
     def close(self) -> None:
         """Send everybody off alone. May be called again."""
@@ -79,7 +87,7 @@ class Gatherer:
             for _, future in window.waiting:
                 give(future, None)
         for token in list(self._flying):
-            self._scatter(token, None)
+            self._answer(token, None)
 
     def _add(
         self, bucket: str, request: Request, future: Answer, size: int, max_size: int, max_wait_s: float
@@ -121,15 +129,27 @@ class Gatherer:
             return None
         token = next(self._tokens)
         head = Head(token, tuple(request for request, _ in there))
-        lost = weakref.ref(head, lambda _: self._scatter(token, None))
+        lost = weakref.ref(head, lambda _: self._lose(token))
         self._flying[token] = (lost, [future for _, future in there[1:]])
         return there[0][1], head
 
-    def _scatter(self, token: int, parts: tuple[Reply, ...] | None) -> None:
-        with self._lock:
-            flying = self._flying.pop(token, None)
-        for index, future in enumerate(flying[1] if flying else (), start=1):
-            give(future, parts[index] if parts is not None else None)
+    def _answer(self, token: int, parts: tuple[Reply, ...] | None) -> list[Answer] | None:
+        """The followers, whoever has not been answered yet answered now; they are known while their head lives."""
+        if token not in self._flying:
+            return None
+        _, followers = self._flying[token]
+        for index, future in enumerate(followers, start=1):
+            with suppress(InvalidStateError):  # who has left, or was answered before
+                future.set_result(parts[index] if parts is not None else None)
+        return followers
+
+    def _lose(self, token: int) -> None:
+        self._answer(token, None)
+        self._flying.pop(token, None)
+
+
+def _took(future: Answer, part: Reply) -> bool:
+    return not future.cancelled() and future.result() is part
 
 
 def _announce(lift: _Lift | None) -> None:

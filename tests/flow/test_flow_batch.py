@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from flow_material import DAILY
+import pytest
+from flow_material import DAILY, bill
 from scripted import World, request, serve
 
 from costopt import effects as ask
 from costopt import wire
-from costopt.errors import LimitExceeded
+from costopt.errors import BudgetExceeded, LimitExceeded
 from costopt.policy import Batch, Limit, Policy
 from costopt.types import Reply, Request
 
@@ -64,3 +65,23 @@ def test_a_merged_call_that_a_budget_has_no_room_for_is_made_one_by_one() -> Non
     world.room = 20 * 20  # nano-dollars; a token of input costs 20
     assert merged(Policy(batch=BATCH, budgets=DAILY), world) == [1]
     assert world.spent == 11 * 20
+
+
+class Short(World):
+    """Merges the call with one more like it; the merged answer has a row too few, and then the budget is full."""
+
+    def _do(self, effect: ask.Effect[Any]) -> Any:
+        if isinstance(effect, ask.Gather):
+            return ask.Head(1, (effect.request, effect.request))
+        if isinstance(effect, ask.Scatter):
+            self.room = 0
+        return super()._do(effect)
+
+
+def test_a_refusal_after_a_merged_call_that_was_of_no_use_tells_what_that_cost() -> None:
+    world = Short(embedded)
+    with pytest.raises(BudgetExceeded):
+        serve(embedding("a"), Policy(batch=BATCH, budgets=DAILY), world)
+    (record,) = world.records
+    assert (record.outcome, bill(record).cost) == ("refused", 11 * 20)
+    assert [(saving.lever, saving.nano) for saving in bill(record).savings] == [("gather", -11 * 20)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from concurrent.futures import Future
 from functools import partial
 
 import pytest
@@ -106,6 +105,37 @@ def test_nobody_is_left_to_lead(clock, gatherer):
     assert not gatherer._windows and not gatherer._flying
 
 
+def test_the_parts_that_nobody_took_come_back_to_the_head(gatherer):
+    first, second, third, _ = (ask(gatherer, name) for name in "abcd")
+    head = head_of(first)
+    second.cancel()
+    assert gatherer.scatter(head, tuple(map(part, "abcd"))) == (part("b"),)
+    assert third.result(0) == part("c")
+
+
+def test_a_ctrl_c_among_the_parts_loses_none(gatherer):
+    first, second, third, fourth = (ask(gatherer, name) for name in "abcd")
+    head, parts = head_of(first), tuple(map(part, "abcd"))
+    fourth.cancel()
+
+    def strike(_: Answer) -> None:
+        raise KeyboardInterrupt
+
+    second.add_done_callback(strike)
+    with pytest.raises(KeyboardInterrupt):
+        gatherer.scatter(head, parts)
+    assert gatherer.scatter(head, parts) == (part("d"),)
+    assert (second.result(0), third.result(0)) == (part("b"), part("c"))
+
+
+def test_parts_that_come_after_the_close_were_paid_all_the_same(gatherer):
+    first, second = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
+    head = head_of(first)
+    gatherer.close()
+    assert second.result(0) is None
+    assert gatherer.scatter(head, (part("a"), part("b"))) == (part("b"),)
+
+
 def test_no_parts_and_wrong_parts_send_everybody_off_alone(gatherer):
     first, second = ask(gatherer, "a", 2), ask(gatherer, "b", 2)
     gatherer.scatter(head_of(first), None)
@@ -183,7 +213,7 @@ def test_threads_and_loops_share_batches():
 def test_no_waiter_is_ever_lost(steps):
     clock = VirtualClock()
     gatherer = Gatherer(clock)
-    asked: list[Future[Head | Reply | None]] = []
+    asked: list[Answer] = []
     scattered: set[int] = set()
 
     def scatter_all(fail: bool) -> None:
@@ -205,8 +235,13 @@ def test_no_waiter_is_ever_lost(steps):
             scatter_all(fail=True)
     clock.advance(1)
     scatter_all(fail=False)
+    all_answered(asked)
+    asked.clear()
+    assert not gatherer._windows and not gatherer._flying
+
+
+def all_answered(asked: list[Answer]) -> None:
     for name, future in enumerate(asked):
         assert future.done()
         if not future.cancelled() and isinstance(reply := future.result(0), Reply):
             assert reply == part(str(name))
-    assert not gatherer._windows and not gatherer._flying
