@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_command, add_json, add_ledger, folder, tags
+from costopt.cli.options import add_command, add_json, add_ledger, folder, tags, text
 from costopt.cli.progress import progress_bar
 from costopt.money import change, dollars
 
@@ -110,7 +110,7 @@ def _options(args: Namespace) -> Options:
     from costopt.importing import Options
 
     return Options(
-        model=args.model,
+        model=text("--model", args.model),
         tools=_tools(args.tools) if args.tools else None,
         start=_start(args.start) if args.start else None,
         every=_every(args.every),

@@ -68,15 +68,24 @@ def span(option: str, text: str) -> float:
     return int(match[1]) * _SECONDS[match[2]]
 
 
+def text(option: str, given: str) -> str:
+    """What was given, if it is text. Raises InputError: bytes that are no UTF-8 name no model and no tag."""
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"costopt: {option} {given!r}: these bytes are not UTF-8 text") from None
+    return given
+
+
 def tags(option: str, given: Sequence[str] | None) -> dict[str, str]:
     """`NAME=VALUE` of a repeatable option. Raises InputError."""
     return dict(_tag(option, text) for text in given or ())
 
 
-def _tag(option: str, text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
+def _tag(option: str, given: str) -> tuple[str, str]:
+    name, equals, value = text(option, given).partition("=")
     if not equals or not name.strip():
-        raise InputError(f"costopt: {option} {text!r}: write NAME=VALUE")
+        raise InputError(f"costopt: {option} {given!r}: write NAME=VALUE")
     return name.strip(), value.strip()
 
 

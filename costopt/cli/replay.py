@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import DEFAULT_LEDGER, add_command, add_form, add_period, since, tags, until
+from costopt.cli.options import DEFAULT_LEDGER, add_command, add_form, add_period, since, tags, text, until
 from costopt.cli.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _selection(args: Namespace) -> Selection:
 
     from costopt.world.ledger.words import FOREVER, Selection
 
-    return Selection(first or 0, FOREVER if end is None else end, args.model, given)
+    return Selection(first or 0, FOREVER if end is None else end, text("--model", args.model), given)
 
 
 def _policies(args: Namespace) -> list[Policy]:

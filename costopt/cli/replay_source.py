@@ -110,16 +110,27 @@ class Opened(Struct, frozen=True):
 @contextmanager
 def opened(source: str, *, quiet: bool = False) -> Generator[Opened]:
     """`source` as a ledger; that of a log is gone afterwards. Raises InputError and LedgerError."""
-    path = folder(source)
-    if not path.exists() and path.suffix in LOGS:
-        raise InputError(f"costopt: {source}: no such file")
-    if path.is_dir() or (source != "-" and not path.exists()):
-        yield Opened(source, path)
-    elif source != "-" and _is_database(path):
-        yield Opened(str(path.parent), path.parent)
+    place = _ledger(source)
+    if place is not None:
+        yield Opened(source if place == folder(source) else str(place), place)
     else:
-        with TemporaryDirectory(prefix="costopt-replay-") as place:
-            yield Opened(source, Path(place), _imported(source, Path(place), quiet))
+        with TemporaryDirectory(prefix="costopt-replay-") as made:
+            yield Opened(source, Path(made), _imported(source, Path(made), quiet))
+
+
+def _ledger(source: str) -> Path | None:
+    """The folder of the ledger that `source` names; None for a log."""
+    if source == "-":
+        return None
+    path = folder(source)
+    try:
+        if path.exists():
+            return path if path.is_dir() else path.parent if _is_database(path) else None
+    except OSError as error:
+        raise InputError(f"costopt: {source}: cannot be read: {error.strerror}") from error
+    if path.suffix in LOGS:
+        raise InputError(f"costopt: {source}: no such file")
+    return path
 
 
 def _is_database(path: Path) -> bool:

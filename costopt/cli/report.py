@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from costopt.cli import show
 from costopt.cli.fault import InputError
-from costopt.cli.options import add_command, add_form, add_ledger, add_period, folder, since, until
+from costopt.cli.options import add_command, add_form, add_ledger, add_period, folder, since, text, until
 from costopt.cli.show import Column, left
 from costopt.money import dollars, with_usd
 
@@ -52,6 +52,7 @@ def run(args: Namespace) -> int:
 
 def _groups(asked: Sequence[str] | None) -> tuple[str, ...]:
     for name in asked or ():
+        text("--by", name)
         if name not in ("model", "day") and not (name.startswith("tag:") and len(name) > len("tag:")):
             raise InputError(f"costopt: --by {name!r}: write model, day or tag:NAME")
     return tuple(dict.fromkeys(asked or ("model",)))

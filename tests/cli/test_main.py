@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from argparse import ArgumentParser, _SubParsersAction
@@ -92,6 +93,60 @@ def test_a_call_that_is_not_there_is_bad_input(
     where = [str(tmp_path)] if args[0] == "replay" else ["--ledger", str(tmp_path)]
     assert main([args[0], *where, *args[1:], call]) == 2
     assert why in capsys.readouterr().err
+
+
+LONG = "x" * 300
+NO_TEXT = "a\udcff"
+LAST = "\U0010ffff"
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        (["explain", NO_TEXT, "--ledger", "LEDGER"], "'a\\udcff': no id of a call holds these bytes"),
+        (["explain", LAST, "--ledger", "LEDGER"], f"{LAST}: no such call"),
+        (["explain", "\ud7ff", "--ledger", "LEDGER"], "no such call"),
+        (
+            ["replay", "LEDGER", "--policy", "observe", "--explain", NO_TEXT],
+            "no id of a call holds these bytes",
+        ),
+        (["replay", "LEDGER", "--policy", "observe", "--model", NO_TEXT], "--model 'a\\udcff': these bytes"),
+        (["replay", "LEDGER", "--policy", "observe", "--tag", f"a={NO_TEXT}"], "--tag 'a=a\\udcff': these"),
+        (["report", "--by", f"tag:{NO_TEXT}", "--ledger", "LEDGER"], "--by 'tag:a\\udcff': these bytes"),
+        (["import", "jsonl", "calls.jsonl", "--tag", f"a={NO_TEXT}"], "--tag 'a=a\\udcff': these bytes"),
+        (["import", "jsonl", "calls.jsonl", "--model", NO_TEXT], "--model 'a\\udcff': these bytes"),
+    ],
+)
+def test_bytes_that_are_no_text_are_bad_input_in_one_line(
+    args: list[str], why: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = str(sample_ledger.write(tmp_path))
+    assert main([arg.replace("LEDGER", folder) for arg in args]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert why in said.err
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="platform: no socket to put where a file is meant")
+def test_a_file_that_cannot_be_read_is_bad_input_to_import_and_to_replay(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    with socket.socket(socket.AF_UNIX) as here:
+        here.bind("calls.jsonl")
+        for args in (["import", "jsonl", "calls.jsonl"], ["replay", "calls.jsonl", "--policy", "observe"]):
+            assert main(args) == 2
+            assert capsys.readouterr().err.startswith("costopt: calls.jsonl: cannot be read: ")
+
+
+@pytest.mark.parametrize("args", [["replay", LONG, "--policy", "observe"], ["report", "--ledger", LONG]])
+def test_a_path_that_cannot_be_looked_at_is_one_line(
+    args: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(args) in (1, 2)
+    said = capsys.readouterr().err
+    assert said.startswith("costopt: ") and f"{LONG}: " in said
+    assert (said.count("\n"), "Errno" in said) == (1, False)
 
 
 def commands(of: ArgumentParser, *names: str) -> Iterator[tuple[tuple[str, ...], ArgumentParser]]:

@@ -50,6 +50,8 @@ _SAVINGS = (
 )
 _DECISIONS = "SELECT call, layer, what FROM decisions WHERE call IN (SELECT value FROM json_each(?)) ORDER BY call, seq"
 _PARTS = "SELECT id, hash, size FROM parts WHERE id IN (SELECT value FROM json_each(?))"
+#: The last character there is, and those on both sides of the code points that are none.
+_LAST, _BEFORE_SURROGATES, _AFTER_SURROGATES = "\U0010ffff", 0xD7FF, 0xE000
 _raw_decode = json.JSONDecoder().raw_decode
 _counted: Callable[..., Usage] = Usage
 _receipts = msgspec.json.Decoder(tuple[Receipt, ...])
@@ -83,11 +85,10 @@ class Live:
             return self._chunk(rows, True)[0] if rows else None
 
     def ids(self, prefix: str) -> list[str]:
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        end = _after(prefix)
+        sql = "SELECT id FROM facts WHERE id >= ?1 AND (?2 = '' OR id < ?2)"
         with self._readable():
-            return [
-                name for (name,) in self._run("SELECT id FROM facts WHERE id >= ? AND id < ?", prefix, end)
-            ]
+            return [name for (name,) in self._run(sql, prefix, end)]
 
     def count(self, since: int, until: int) -> int:
         sql = "SELECT count(*) FROM facts WHERE started >= ? AND started < ?"
@@ -226,6 +227,15 @@ def _where(wanted: Selection) -> tuple[str, list[object]]:
         clauses.append(_TAGGED)
         values += (name, value)
     return " AND ".join(clauses), values
+
+
+def _after(prefix: str) -> str:
+    """The first text after all that begin so; empty where there is none."""
+    prefix = prefix.rstrip(_LAST)
+    if not prefix:
+        return ""
+    last = ord(prefix[-1])
+    return prefix[:-1] + chr(_AFTER_SURROGATES if last == _BEFORE_SURROGATES else last + 1)
 
 
 def _numbers(numbers: Iterable[int]) -> str:

@@ -128,7 +128,11 @@ class Reader:
         raise NoSuchCall(f"{call}: no such call in {self.folder}")
 
     def _ids(self, prefix: str) -> dict[str, str]:
-        """Ids that begin with `prefix` and the file each is in; "" is live."""
+        """Ids that begin with `prefix` and the file each is in; "" is live. Raises NoSuchCall."""
+        try:
+            prefix.encode()
+        except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
+            raise NoSuchCall(f"{prefix!r}: no id of a call holds these bytes") from None
         found = {name: segment.path.name for segment in self.segments() for name in segment.ids(prefix)}
         return found | dict.fromkeys(self._live.ids(prefix), "")
 

@@ -162,7 +162,11 @@ def connect_to_read(folder: Path) -> sqlite3.Connection:
     It may be as old as `OLDEST`: `migrate.stand_in` reads it as one of today. Raises LedgerError, also where there is
     none."""
     path = folder / NAME
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise LedgerError(f"{folder}: cannot be read: {error.strerror}") from error
+    if not there:
         raise LedgerError(f"{folder}: no ledger here (nothing was recorded yet, or another path is meant)")
     return check(_open(path, "ro&immutable=1" if _is_sealed(path) else "ro"), path)
 
