@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from replay_material import SECOND, START, request
 
 from costopt import wire
-from costopt.effects import Effect, Store, Work
+from costopt.effects import Effect, Gather, Store, Work
 from costopt.errors import Interrupted, UpstreamError
 from costopt.flow import compose
 from costopt.plan import Plan
@@ -30,14 +30,16 @@ from costopt.world.waiting import give
 
 class Ask(Struct, frozen=True):
     """One call a client makes `at` ns, and how its provider takes it: `statuses` of one attempt after the other
-    (the last goes on), 0 breaks the connection. `left`: the caller leaves before the end; `cached` is what the
-    provider says it read from its prompt cache."""
+    (the last goes on), 0 breaks the connection. `left`: the caller leaves before the end, `patience` (ns): so long
+    after it came, if it waits for company or its part then; `cached` is what the provider says it read from its prompt
+    cache."""
 
     body: dict[str, Any]
     at: int = 0
     took: int = SECOND
     statuses: tuple[int, ...] = (200,)
     left: bool = False
+    patience: int | None = None
     usage: bool = True
     cached: int = 0
     say: Callable[[Request], str] = lambda sent: f"Paris, says {sent.model}"
@@ -94,9 +96,24 @@ class Studio:
 
     def _perform(self, effect: Effect[Any]) -> Any:
         answer = self._live(effect)
+        if isinstance(effect, Gather) and (patience := self._asks[effect.request.id].patience) is not None:
+            return self._leaving(answer, patience)
         if isinstance(effect, Store):
             self.world.writer.flush()
         return answer.run() if isinstance(answer, Work) else answer
+
+    def _leaving(self, place: Future[Any], patience: int) -> Future[Any]:
+        answer: Future[Any] = Future()
+
+        def arrived(_: object) -> None:
+            if place.cancelled():
+                answer.set_exception(Interrupted(None))
+            else:
+                answer.set_result(place.result())
+
+        place.add_done_callback(arrived)
+        self.clock.call_at(self.clock.now() + patience, place.cancel)
+        return answer
 
     def _call(self, sent: Request) -> Future[Reply]:
         ask = self._asks[sent.id]

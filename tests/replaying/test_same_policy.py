@@ -152,6 +152,19 @@ def test_embeddings_made_at_about_the_same_time(tmp_path: Path) -> None:
     same(facts, told)
 
 
+def test_who_leaves_a_batch_leaves_it_again(tmp_path: Path) -> None:
+    """Before its call is made, or while it is under way: then his part is on the bill of who made it."""
+    patience = (None, 5, None, 500, 300)
+    asks = [
+        embed("word " * (1 + n % 7), at=n * 3 * 10**6, patience=None if ms is None else ms * 10**6)
+        for n, ms in ((n, patience[n % 5]) for n in range(30))
+    ]
+    facts, told = again(tmp_path, Policy(batch=Batch(max_size=8, max_wait=0.02)), asks)
+    same(facts, told)
+    assert {fact.outcome for fact in facts} == {"ok", "left"}
+    assert any(fact.attempts for fact in facts)
+
+
 def test_identical_calls_in_flight_share_one_answer(tmp_path: Path) -> None:
     asks = [Ask(chat(f"q {n % 3}"), at=n * 10**8, took=(1 + n) * SECOND) for n in range(30)]
     facts, told = again(tmp_path, Policy(cache=Cache(ttl=20)), asks)

@@ -40,6 +40,11 @@ class Past(Struct, frozen=True, kw_only=True):
         return max(0, self.whole - (self.request.tokens - request.tokens))
 
     @property
+    def left_waiting(self) -> bool:
+        """Whether its caller left before anything was asked of a provider for it alone."""
+        return self.fact.outcome == "left" and self.fact.usage is None and not self.fact.unpriced
+
+    @property
     def latency_ns(self) -> int | None:
         """How long the provider took, without what limits had held back; None where it was not asked."""
         fact = self.fact
@@ -54,7 +59,7 @@ def asked_provider(fact: Fact) -> bool:
 def asked_then(fact: Fact) -> frozenset[str]:
     """The names of the model that answered then: the one asked for and the one it answered by, or, where a policy
     had chosen another, that one."""
-    chosen = fact.attempts or any(saving.lever == "route" for saving in fact.savings)
+    chosen = _failed_checks(fact) or any(saving.lever == "route" for saving in fact.savings)
     return frozenset((fact.served,) if chosen else (fact.asked, fact.served))
 
 
@@ -67,9 +72,17 @@ def model_then(fact: Fact, book: PriceBook) -> str:
 
 def failed_check(fact: Fact, request: Request, nth: int) -> Receipt | None:
     """The paid answer that failed the check then, if the `nth` (from 0) question of this call is that one again."""
-    answers = [each for each in fact.attempts if each.cost is not None or each.usage.prompt]
+    answers = _failed_checks(fact)
     names = (request.model, f"{request.provider}/{request.model}")
     return answers[nth] if nth < len(answers) and answers[nth].model in names else None
+
+
+def _failed_checks(fact: Fact) -> list[Receipt]:
+    """The answers among a call's attempts: the others were tries that nobody heard of again. What embeddings bear is
+    of merged calls."""
+    if fact.api == "embeddings":
+        return []
+    return [each for each in fact.attempts if each.cost is not None or each.usage.prompt]
 
 
 def usage_now(then: Usage, prompt: int, before: Split | None, now: Split) -> Usage:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from costopt import effects as ask
 from costopt.decide import batch
 from costopt.effects import Effect, Head
+from costopt.errors import Interrupted
 from costopt.plan import EXPECTED_OUTPUT
 from costopt.policy import Policy
 from costopt.types import Entry, Json, Record, Reply, Request, Usage
@@ -154,7 +155,22 @@ class Recorded:
             effect.bucket, effect.request, effect.size, effect.max_size, effect.max_wait_s
         )
         place.add_done_callback(partial(self._keep_head, effect.request.id))
-        return place
+        past = self._open[effect.request.id]
+        return self._leaving(place, past) if past.left_waiting else place
+
+    def _leaving(self, place: Future[Head | Reply | None], past: Past) -> Future[Head | Reply | None]:
+        """`place`, unless it comes later than its caller left then: so he does now."""
+        answer: Future[Head | Reply | None] = Future()
+
+        def arrived(_: object) -> None:
+            if place.cancelled():
+                answer.set_exception(Interrupted(None, sent=False))
+            else:
+                answer.set_result(place.result())
+
+        place.add_done_callback(arrived)
+        self.clock.call_at(self.clock.now() + self._latency(past), place.cancel)
+        return answer
 
     def _keep_head(self, call: str, place: Future[Head | Reply | None]) -> None:
         """Who asks for several is answered for several, see `_merged`."""
@@ -212,14 +228,22 @@ class Recorded:
         return Usage(input=past.whole, output=outputs[0] if outputs else EXPECTED_OUTPUT, estimated=True)
 
     def _merged(self, head: Head) -> Reply | Exception:
-        """One answer for all embeddings merged: their usage added up, vectors left out."""
-        replies = [self._answer(request) for request in head.requests]
-        for reply in replies:
-            if not isinstance(reply, Reply):
+        """One answer for all embeddings merged: their usage added up, vectors left out. The parts of callers who left
+        meanwhile stand with the head's call."""
+        mine, *others = [self._answer(request) for request in head.requests]
+        if not isinstance(mine, Reply):
+            return mine
+        prompt = mine.usage.prompt if mine.usage else 0
+        lost = iter(self._open[head.requests[0].id].fact.attempts)
+        for request, reply in zip(head.requests[1:], others, strict=True):
+            if isinstance(reply, Reply):
+                prompt += reply.usage.prompt if reply.usage else 0
+            elif isinstance(reply, Interrupted):
+                part = next(lost, None)
+                prompt += part.usage.prompt if part else self._open[request.id].whole
+            else:
                 return reply
-        usages = [reply.usage for reply in replies if isinstance(reply, Reply) and reply.usage]
-        total = Usage(input=sum(usage.prompt for usage in usages))
         rows: list[Json] = [{"index": n, "embedding": []} for n in range(sum(map(batch.size, head.requests)))]
-        counts = {"prompt_tokens": total.input, "total_tokens": total.input}
+        counts = {"prompt_tokens": prompt, "total_tokens": prompt}
         body = msgspec.json.encode({"object": "list", "data": rows, "usage": counts})
-        return replace(cast("Reply", replies[0]), body=body, usage=total)
+        return replace(mine, body=body, usage=Usage(input=prompt))
