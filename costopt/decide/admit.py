@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 from costopt import wire
 from costopt.decide.accept import Check, accept, asked_schema, asks_json, fits
 from costopt.policy import Cache
-from costopt.types import Reply, Request
+from costopt.types import Json, Reply, Request
+from costopt.wire import hosted
 
-#: Tools that only describe functions of the caller's; any other tool acts or looks things up at the provider.
-CALLER_TOOLS = frozenset({"function", "custom", ""})
+#: A body without any of these asks its provider for nothing but an answer.
+_BESIDE = hosted.FIELDS | {"store", "background", "conversation"}
 
 #: Reply headers that were meant for one caller at one time. `FLEETING` are beginnings of names.
 FLEETING = ("set-cookie", "x-ratelimit-", "anthropic-ratelimit-", "retry-after", "date", "age")
@@ -23,31 +22,28 @@ def cacheable(request: Request, rules: Cache) -> str:
         return "legacy completions pass through"
     if request.control.cache == "off":
         return request.control.why or "it was asked for without the cache"
-    if body.get("store") is True or body.get("background") or body.get("conversation"):
-        return "the provider is asked to keep state"
-    if body.get("web_search_options") or _hosted_tools(body.get("tools")):
-        return "a tool of the provider's is used"
+    if not _BESIDE.isdisjoint(body) and (why := _beside(hosted.whole(body))):
+        return why
+    if hosted.unasked(request.model) != 0:
+        return "the model searches the web unasked"
     if not rules.sampled and request.api != "embeddings" and body.get("temperature") != 0:
         return "temperature is not 0 and the policy keeps no sampled answers"
     return ""
 
 
-def _hosted_tools(tools: Any) -> bool:
-    if not isinstance(tools, list):
-        return False
-    kinds = (_kind(tool) for tool in cast("list[Any]", tools))
-    return any(kind not in CALLER_TOOLS for kind in kinds)
-
-
-def _kind(tool: Any) -> str:
-    return str(cast("dict[str, Any]", tool).get("type", "")) if isinstance(tool, dict) else ""
+def _beside(body: Json) -> str:
+    keeps = body.get("store") is True or body.get("background") or body.get("conversation")
+    return "the provider is asked to keep state" if keeps else hosted.act(body)
 
 
 def storable(request: Request, reply: Reply, rules: Cache) -> str:
     """Why the answer to `request` may not be kept, or "" if it may. Only complete answers are kept, tool calls by
-    opt-in, and nothing that the caller cannot read: who asks again because of that must get another answer."""
+    opt-in, nothing that was looked up, and nothing that the caller cannot read: who asks again because of that must get
+    another answer."""
     if reply.status != 200:
         return f"status {reply.status}"
+    if (reply.usage is not None and reply.usage.searches) or hosted.unasked(reply.model) != 0:
+        return "the provider searched the web for it"
     if reply.finish == "tool":
         return _unfit_calls(request, reply) if rules.tool_calls else "it calls tools"
     if reply.finish == "empty":

@@ -157,7 +157,7 @@ class Source:
             if fact.api == "embeddings" and key == "input":
                 inputs = list(map(self._input, parts))
                 body[key] = inputs if key in outline.lists else inputs[0]
-            elif key in TEXTS:
+            elif key in TEXTS and (key != "prompt" or fact.api == "completions"):
                 body[key] = []
             else:
                 body[key] = self._parameter(key, parts[0], outline)

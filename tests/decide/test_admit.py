@@ -6,12 +6,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from costopt import wire
 from costopt.decide.accept import Check
-from costopt.decide.admit import lasting, passes, storable
+from costopt.decide.admit import cacheable, lasting, passes, storable
 from costopt.policy import Cache
-from costopt.types import Api, Reply, Request
+from costopt.types import Api, Reply, Request, Usage
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 #: What asks each API for an answer that follows SCHEMA.
@@ -196,3 +197,40 @@ def test_a_stored_answer_gives_no_cookie_limit_or_time_of_another_call_back() ->
         ("retry-after", "1"),
     )
     assert lasting((*lasts, *fleeting)) == lasts
+
+
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        ("chat", {"web_search_options": {}}),
+        ("chat", {"tools": [{"google_search": {}}]}),
+        ("chat", {"tools": [{"googleSearch": {}}]}),
+        ("chat", {"search_parameters": {"mode": "on"}}),
+        ("chat", {"plugins": [{"id": "web"}]}),
+        ("chat", {"extra_body": {"plugins": [{"id": "web"}]}}),
+        ("messages", {"mcp_servers": [{"type": "url", "url": "https://x/sse", "name": "x"}]}),
+        ("responses", {"prompt": {"id": "pmpt_1"}}),
+        ("responses", {"store": True}),
+        ("chat", {"extra_body": {"store": True}}),
+    ],
+)
+def test_a_call_that_has_its_provider_do_more_is_not_cached(api: Api, body: dict[str, Any]) -> None:
+    assert cacheable(request(api, {}), Cache()) == ""
+    assert cacheable(request(api, body), Cache()) != ""
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-4o-search-preview", "sonar-pro", "openai/gpt-4o:online", "o3-deep-research"]
+)
+def test_a_model_that_searches_unasked_is_not_cached(model: str) -> None:
+    asked = replace(request("chat", {}), model=model)
+    assert cacheable(asked, Cache()) == "the model searches the web unasked"
+
+
+def test_an_answer_that_was_looked_up_is_not_kept() -> None:
+    """A template, an alias or a deployment hides from the request what its answer tells."""
+    asked, answer = request("chat", {}), replace(reply("chat", "News"), usage=Usage(5, output=2))
+    assert kept(asked, answer)
+    looked_up = "the provider searched the web for it"
+    assert storable(asked, replace(answer, usage=Usage(5, output=2, searches=1)), Cache()) == looked_up
+    assert storable(asked, replace(answer, model="gpt-4o-search-preview-2025-03-11"), Cache()) == looked_up

@@ -81,8 +81,9 @@ def test_no_text_is_kept(both: tuple[Path, Path]) -> None:
     assert b"web_search" in hashed
 
 
-def test_a_tool_of_the_providers_stays_uncacheable(tmp_path: Path) -> None:
-    tools = [FUNCTION, {"type": "web_search"}]
+@pytest.mark.parametrize("tool", [{"type": "web_search"}, {"googleSearch": {}}, {"codeExecution": {}}])
+def test_a_tool_of_the_providers_stays_uncacheable(tool: Any, tmp_path: Path) -> None:
+    tools = [FUNCTION, tool]
     calls = [recorded(n, START + n * 9 * SECOND, body=chat("news", tools=tools)) for n in range(3)]
     for content in ("full", "hashed"):
         told = Heard(written(tmp_path / content, calls, content), Policy(cache=Cache()))
@@ -95,6 +96,18 @@ def test_functions_of_the_callers_stay_cacheable(tools: list[Any], tmp_path: Pat
     calls = [recorded(n, START + n * 9 * SECOND, body=chat("hi", tools=tools)) for n in range(2)]
     told = Heard(written(tmp_path, calls, "hashed"), Policy(cache=Cache()))
     assert told.answers == ["", "from the cache"]
+
+
+@pytest.mark.parametrize(("version", "second"), [("3", "from the cache"), (None, "")])
+def test_a_prompt_kept_at_the_provider_is_read_where_it_was_recorded(
+    version: str | None, second: str, tmp_path: Path
+) -> None:
+    prompt = {"id": "pmpt_1", "version": version, "variables": {"who": SECRET * 3}}
+    body = {"model": "gpt-4o", "input": "hi", "prompt": prompt}
+    calls = [recorded(n, START + n * 9 * SECOND, body=body, api="responses") for n in range(2)]
+    for content, answer in (("full", second), ("hashed", "")):
+        told = Heard(written(tmp_path / content, calls, content), Policy(cache=Cache()))
+        assert told.answers == ["", answer]
 
 
 def test_a_tools_type_says_nothing_else() -> None:

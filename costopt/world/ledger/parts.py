@@ -18,6 +18,8 @@ import msgspec
 from msgspec import Struct
 
 from costopt.types import Json
+from costopt.wire import hosted
+from costopt.wire.loose import records
 
 T = TypeVar("T")
 #: Parts per key that is not inline, in shape order.
@@ -74,8 +76,7 @@ def split(body: Json, *, private: bool = False) -> tuple[bytes, Groups]:
 
 def _kinds(tools: Any) -> list[str]:
     """The types of tools: whether an answer may be cached depends on them."""
-    listed = cast("list[Any]", tools) if isinstance(tools, list) else []
-    kinds = {str(cast("Json", tool).get("type", "")) for tool in listed if isinstance(tool, dict)}
+    kinds = {hosted.kind(tool) for tool in records(tools)}
     return sorted({kind if _KIND.fullmatch(kind) else "other" for kind in kinds})
 
 
