@@ -252,12 +252,8 @@ def budget(plan: Plan, request: Request, inner: Handler) -> Flow[Reply]:
         reply = yield from inner(request)
         spent = plan.booked(request, reply, hold)
         return reply
-    except Interrupted as left:
-        # nobody knows how much the provider went on to say: a budget takes the worst case
-        spent = hold.nano if left.partial else 0
-        raise
-    except UpstreamError as failure:
-        spent = plan.booked(request, failure.partial, hold)
+    except Unanswered as failure:
+        spent = plan.forfeited(failure, hold)
         raise
     finally:
         yield from Settle(hold, spent)

@@ -247,10 +247,10 @@ class Plan:
         margin = 1.0 if self.counter.exact(request.model) else ESTIMATE_MARGIN
         return worst_case(request, self.prompt_tokens(request), margin, self.book)
 
-    def booked(self, request: Request, reply: Reply | None, hold: Hold) -> Nano:
+    def booked(self, request: Request, reply: Reply, hold: Hold) -> Nano:
         """What budgets book for `reply`: its cost, without the fee of searches where the price map names none. All
         that was held where more than that is unknown."""
-        receipt = reply.receipt if reply else None
+        receipt = reply.receipt
         if receipt is None:
             return 0
         if receipt.cost is not None:
@@ -260,6 +260,19 @@ class Plan:
         known = replace(receipt.usage, searches=0)
         rest = self.book.cost(receipt.model, known, request.provider, request.at)
         return hold.nano if rest is None else rest
+
+    @staticmethod
+    def forfeited(failure: Unanswered, hold: Hold) -> Nano:
+        """What budgets book for a call that came to no whole answer: what it cost where the provider has told its
+        usage to the end or has itself ended it with an error, and else all that was held: nobody knows how much it
+        went on to say."""
+        partial = failure.partial
+        if partial is None or partial.receipt is None:
+            return 0
+        cost, usage = partial.receipt.cost, partial.receipt.usage
+        if cost is not None and (partial.finish == "error" or not usage.estimated):
+            return cost
+        return max(hold.nano, cost or 0)
 
     # money
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
-from flow_material import DAILY, always, bill, failing
-from scripted import World, request, serve
+from flow_material import DAILY, SMALL_COST, always, bill, failing
+from scripted import MODEL, World, request, serve
 
 from costopt import effects as ask
-from costopt.errors import Interrupted, UpstreamError
+from costopt import wire
+from costopt.errors import Interrupted, Unanswered, UpstreamError
 from costopt.policy import Policy, Retry
 from costopt.types import Reply, Request
 from costopt.world.ledger.words import unpriced
@@ -36,6 +40,51 @@ def test_what_never_left_costs_nothing() -> None:
     (record,) = world.records
     assert not unpriced(record.outcome, record.receipt)
     assert world.spent == 0
+
+
+def chunks(*more: dict[str, Any]) -> bytes:
+    """The start of a streamed chat, and `more`."""
+    said: dict[str, Any] = {"model": MODEL, "choices": [{"index": 0, "delta": {"content": "Par"}}]}
+    return b"".join(b"data: " + msgspec.json.encode(each) + b"\n\n" for each in (said, *more))
+
+
+STOP: dict[str, Any] = {"model": MODEL, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+USED: dict[str, Any] = {
+    "model": MODEL,
+    "choices": [],
+    "usage": {"prompt_tokens": 12, "completion_tokens": 3, "total_tokens": 15},
+}
+FAILED: dict[str, Any] = {"error": {"message": "overloaded", "type": "server_error"}}
+
+
+@pytest.mark.parametrize("left", [False, True])
+@pytest.mark.parametrize(
+    ("came", "truth"),
+    [(chunks(), False), (chunks(STOP), False), (chunks(STOP, USED), True)],
+    ids=["text", "its end", "its usage"],
+)
+def test_a_stream_that_broke_off_takes_the_worst_case_unless_its_usage_is_told(
+    came: bytes, truth: bool, left: bool
+) -> None:
+    """A read timeout, a lost connection, a caller who left: the provider may have gone on all the same."""
+    partial, _ = wire.read_events("chat", 200, (), came)
+    kinds = (lambda: UpstreamError(None, TimeoutError(), partial=partial), lambda: Interrupted(partial))
+    world = World(always(kinds[left]))
+    with pytest.raises(Unanswered):
+        serve(request(stream=True, max_tokens=100), Policy(budgets=DAILY), world)
+    (reserved,) = world.did(ask.Reserve)
+    cost = bill(world.records[0]).cost
+    assert world.spent == (SMALL_COST if truth else reserved.nano)
+    assert cost is not None and cost <= world.spent
+
+
+def test_a_stream_that_the_provider_ended_with_an_error_takes_what_came() -> None:
+    partial, _ = wire.read_events("chat", 200, (), chunks(FAILED))
+    world = World(always(lambda: UpstreamError(None, None, partial=partial)))
+    with pytest.raises(UpstreamError):
+        serve(request(stream=True, max_tokens=100), Policy(budgets=DAILY), world)
+    assert world.spent == bill(world.records[0]).cost
+    assert 0 < world.spent < world.did(ask.Reserve)[0].nano
 
 
 def test_a_try_that_was_never_answered_stays_with_the_call() -> None:
