@@ -34,7 +34,8 @@ class Usage(Struct, frozen=True):
 
     `audio_input` and `image_input` are parts of `input`, `audio_output`, `image_output` and `reasoning` parts
     of `output`.
-    `estimated` says the numbers were counted here because the provider sent none.
+    `service_tier` also names what else sets the price (`costopt.wire.terms`). `estimated` says that numbers were
+    counted here because the provider sent none, or not of all that came.
     """
 
     input: int = 0

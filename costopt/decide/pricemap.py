@@ -55,6 +55,9 @@ _INCLUSIVE = frozenset({"xai"})
 #: Fireworks bills cached prompt tokens at half price where the map names no price (litellm's default).
 _HALF_PRICE_CACHE = frozenset({"fireworks_ai"})
 
+#: Google's list prices of grounding with Maps, in USD: of a query, or of a prompt that is grounded.
+_MAPS_PER_QUERY, _MAPS_PER_PROMPT = 0.014, 0.025
+
 _CHAT = "/v1/chat/completions"
 
 #: (field, prompt tokens above which it holds, service tier) -> price. 0 and "" are the standard price.
@@ -65,9 +68,10 @@ class Row(Struct, frozen=True):
     """What the map says of one model. `mode` is what it is for ("chat", "responses", "embedding", ...; "" unknown),
     `max_input` and `max_output` are tokens, None where unknown.
 
-    `search` is the fee per web search, `search_once` says that one fee covers all searches of a call,
-    `fast` is the factor of a fast mode where there is one. `cache_least` is the shortest prefix (tokens) that the
-    provider's prompt cache takes, 0 where the map does not say.
+    `fees` are those of one search by kind: how much context it brings ("low", "medium", "high"), "maps" for Google
+    Maps; `search_once` says that one fee covers all searches of a call. `factors` are what token prices are multiplied
+    by in a fast mode ("fast") and where the model is made to run in one place ("us"). `cache_least` is the shortest
+    prefix (tokens) that the provider's prompt cache takes, 0 where the map does not say.
     """
 
     name: str
@@ -77,9 +81,9 @@ class Row(Struct, frozen=True):
     max_output: int | None
     needs: frozenset[Need]
     sheet: Sheet
-    search: Fine | None = None
+    fees: Mapping[str, Fine] = {}
     search_once: bool = False
-    fast: Decimal | None = None
+    factors: Mapping[str, Decimal] = {}
     half_price_cache: bool = False
     off_peak: tuple[Window, ...] = ()
     off_peak_sheet: Sheet = {}
@@ -89,6 +93,23 @@ class Row(Struct, frozen=True):
     def levels(self) -> tuple[int, ...]:
         """Prompt sizes (tokens) at which a price of this row changes, ascending."""
         return tuple(sorted({level for _, level, _ in self.sheet if level}))
+
+    @property
+    def search(self) -> Fine | None:
+        """The fee of one search where nothing tells its kind."""
+        return self.fees.get("medium")
+
+    def fee(self, kind: str) -> Fine | None:
+        """The fee of one search of a `kind` as `costopt.wire.terms` names them; None is unknown. Answers cite pages of
+        the web for many reasons: it tells of a search where the row has a fee for one."""
+        if kind == "cited":
+            return self.search or 0
+        if kind != "search+maps":
+            return self.fees.get(kind) if kind == "maps" else self.fees.get(kind, self.search)
+        search, maps = self.search, self.fees.get("maps")
+        if search is None or maps is None:
+            return None
+        return search + maps if self.search_once else search if search == maps else None
 
 
 def family(provider: str) -> str:
@@ -110,9 +131,7 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
     """Read one row. Raises msgspec.DecodeError or ValidationError where it is not a JSON object."""
     fields: dict[str, Any] = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode(raw)
     provider = str(fields.get("litellm_provider", ""))
-    searches: Mapping[str, object] = fields.get("search_context_cost_per_query") or {}
-    extra: Mapping[str, object] = fields.get("provider_specific_entry") or {}
-    fast = extra.get("fast")
+    fees = _fees(provider, fields)
     sheet = _sheet(fields, 1 if provider in _INCLUSIVE else 0)
     off_peak: Mapping[str, object] = fields.get("off_peak_pricing") or {}
     return Row(
@@ -123,9 +142,9 @@ def parse(name: str, raw: msgspec.Raw | bytes) -> Row:
         max_output=_count(fields.get("max_output_tokens")) or _count(fields.get("max_tokens")),
         needs=frozenset(need for key, need in _ABILITIES if fields.get(key) is True),
         sheet=sheet,
-        search=fine(searches.get("search_context_size_medium")),
-        search_once=_bills_searches_once(provider, fields),
-        fast=Decimal(str(fast)) if fast is not None else None,
+        fees=fees,
+        search_once=_bills_searches_once(provider, fields, fees),
+        factors=_factors(fields),
         half_price_cache=provider in _HALF_PRICE_CACHE,
         off_peak=windows(off_peak),
         off_peak_sheet=_off_peak_sheet(sheet, off_peak) if off_peak else {},
@@ -143,10 +162,37 @@ def _mode(fields: Mapping[str, Any]) -> str:
     return "chat" if mode == "responses" and _CHAT in (fields.get("supported_endpoints") or ()) else mode
 
 
-def _bills_searches_once(provider: str, fields: Mapping[str, object]) -> bool:
-    """Gemini bills grounding per prompt unless the row says per query."""
-    google = provider == "gemini" or provider.startswith("vertex_ai")
-    return google and fields.get("web_search_billing_unit") != "per_query"
+def _factors(fields: Mapping[str, Any]) -> Mapping[str, Decimal]:
+    extra: Mapping[str, object] = fields.get("provider_specific_entry") or {}
+    return {word: Decimal(factor) for word, factor in extra.items() if isinstance(factor, int | Decimal)}
+
+
+def _fees(provider: str, fields: Mapping[str, Any]) -> Mapping[str, Fine]:
+    """Of searches by kind. Google's list price of Maps where the row names none (as litellm)."""
+    named: Mapping[str, object] = fields.get("search_context_cost_per_query") or {}
+    sizes = {size: fine(named.get(f"search_context_size_{size}")) for size in ("low", "medium", "high")}
+    fees = {size: price for size, price in sizes.items() if price is not None}
+    if _is_google(provider):
+        listed = _MAPS_PER_QUERY if _bills_queries(fields) else _MAPS_PER_PROMPT
+        maps = fine(fields.get("google_maps_grounding_cost_per_query", listed))
+        fees |= {} if maps is None else {"maps": maps}
+    return fees
+
+
+def _bills_searches_once(provider: str, fields: Mapping[str, object], fees: Mapping[str, Fine]) -> bool:
+    """Gemini bills grounding per prompt unless the row says per query. Perplexity has a fee per request by the size of
+    its search; only deep research, where the size is all one, is billed by the query (its pricing page)."""
+    if provider == "perplexity":
+        return len(set(fees.values())) > 1
+    return _is_google(provider) and not _bills_queries(fields)
+
+
+def _is_google(provider: str) -> bool:
+    return provider == "gemini" or provider.startswith("vertex_ai")
+
+
+def _bills_queries(fields: Mapping[str, object]) -> bool:
+    return fields.get("web_search_billing_unit") == "per_query"
 
 
 def _sheet(fields: Mapping[str, Any], inclusive: int) -> Sheet:

@@ -14,6 +14,7 @@ from costopt.decide.pricemap import Fine, Row, family, parse
 from costopt.decide.rates import Plan, own_plan, plan
 from costopt.policy import Price
 from costopt.types import Nano, Usage
+from costopt.wire import terms
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -104,15 +105,17 @@ class PriceBook:
             return self._plans[key]
         except KeyError:
             _bound(self._plans)
-            prices = self._plans[key] = self._plan(model, provider, tier.lower())
+            prices = self._plans[key] = self._plan(model, provider, terms.read(tier.lower()))
             return prices
 
-    def _plan(self, model: str, provider: str, tier: str) -> Plan | None:
+    def _plan(self, model: str, provider: str, on: terms.Terms) -> Plan | None:
         row = self.find(model, provider)
         own = self._override(model, provider, row)
+        if on.advised:
+            return None  # the other model's tokens are in no count
         if own is not None:
-            return own_plan(own, row)
-        return plan(row, tier) if row else None
+            return own_plan(own, row, on)
+        return plan(row, on) if row else None
 
     def _override(self, model: str, provider: str, row: Row | None) -> Price | None:
         names = [name for key in spellings(model) for name in keys(key, provider)]

@@ -17,6 +17,7 @@ from costopt.decide.offpeak import Window
 from costopt.decide.pricemap import Fine, Row
 from costopt.policy import Price
 from costopt.types import Usage
+from costopt.wire.terms import Terms
 
 #: A `Price` is nano-USD per million tokens.
 _FINE_PER_PRICE_UNIT = 10**9
@@ -105,18 +106,33 @@ class Plan(Struct, frozen=True):
         }
 
 
-def plan(row: Row, tier: str) -> Plan:
-    """All prices of a row in a service tier."""
-    cheap = plan(replace(row, sheet=row.off_peak_sheet, off_peak=()), tier) if row.off_peak else None
+def plan(row: Row, terms: Terms) -> Plan:
+    """All prices of a row on these terms."""
+    cheap = plan(replace(row, sheet=row.off_peak_sheet, off_peak=()), terms) if row.off_peak else None
     levels = row.levels
-    rates = tuple(_Resolver(row, tier, level).rates() for level in (0, *levels))
+    rates = tuple(_on(_Resolver(row, terms.tier, level).rates(), row, terms) for level in (0, *levels))
     return Plan(levels, rates, row.search_once, row.off_peak, cheap)
 
 
-def own_plan(price: Price, row: Row | None) -> Plan:
+def own_plan(price: Price, row: Row | None, terms: Terms) -> Plan:
     """A user's own prices; `row` still tells the fee of a web search."""
-    rates = _own_rates(price, row.search if row else None)
+    cited = 0 if terms.search == "cited" else None
+    rates = _own_rates(price, row.fee(terms.search) if row else cited)
     return Plan((), (rates,), row is not None and row.search_once)
+
+
+def _on(rates: Rates, row: Row, terms: Terms) -> Rates:
+    """`rates` of a tier with what else the terms say. A place without a factor costs as any other (as litellm)."""
+    rates = replace(rates, search=row.fee(terms.search)) if terms.search else rates
+    factors = [row.factors[word] for word in (_fast(row, terms.tier), terms.geo) if word in row.factors]
+    for factor in factors:
+        rates = _times(rates, factor)
+    return rates
+
+
+def _fast(row: Row, tier: str) -> str:
+    """The tier where it is a fast mode that the row has a factor for, else nothing."""
+    return tier if tier == "fast" and tier in row.factors else ""
 
 
 def _own_rates(price: Price, search: Fine | None) -> Rates:
@@ -148,7 +164,7 @@ class _Resolver(Struct, frozen=True):
 
     @property
     def tier(self) -> str:
-        if self.asked in _STANDARD or (self.asked == "fast" and self.row.fast is not None):
+        if self.asked in _STANDARD or _fast(self.row, self.asked):
             return ""
         return _TIER_KEYS.get(self.asked, self.asked)
 
@@ -158,7 +174,7 @@ class _Resolver(Struct, frozen=True):
         batch_input = inp if self.tier == "batches" else None
         read = self._pick("cache_read", self._cheap_read(inp), batch_input)
         write = self._pick("cache_write", inp, batch_input)
-        rates = Rates(
+        return Rates(
             input=inp,
             output=out,
             cache_read=read,
@@ -172,7 +188,6 @@ class _Resolver(Struct, frozen=True):
             search=self.row.search,
             request=self.row.sheet.get(("request", 0, ""), 0),
         )
-        return _times(rates, self.row.fast) if self.asked == "fast" and self.row.fast else rates
 
     def _main(self, field: str) -> Fine | None:
         """Input and output: a tier must name its own price, unless the model gives it away."""

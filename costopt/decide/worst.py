@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from itertools import product
 from math import inf
 
@@ -13,14 +12,13 @@ from costopt import wire
 from costopt.decide import pictures
 from costopt.decide.pricemap import Row
 from costopt.decide.prices import PriceBook
-from costopt.types import Api, Nano, Request, Usage
+from costopt.types import Api, Json, Nano, Request, Usage
+from costopt.wire import hosted, terms
 from costopt.wire.demands import Demands, read
 
 #: The most tokens of search results that one search puts before the model: what OpenAI's "Web search" guide names as
 #: the limit of its context. Other providers name none; theirs are taken to be as long.
 SEARCH_TOKENS = 128_000
-#: Models that search the web once for every answer, asked or not (guides of OpenAI and Perplexity).
-_SEARCHING = re.compile(r"search-(?:preview|api)|(?:^|/)sonar(?!.*deep-research)")
 #: Fields that bound the output, and the searches.
 _OUTPUT_BOUND: dict[Api, str] = {"responses": "max_output_tokens", "messages": "max_tokens"}
 _SEARCH_BOUND: dict[Api, str] = {"responses": "max_tool_calls"}
@@ -41,17 +39,17 @@ def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) ->
     has a fee, brings its results and lets the model read the prompt once more.
     """
     name, row = request.model, book.find(request.model, request.provider)
-    tier = str(request.body.get("service_tier") or "")
+    tier = _terms(request.body, row)
     if book.cost(name, Usage(input=1, output=1, service_tier=tier), request.provider) is None:
         return Worst(None, _unpriced(name, tier if row else ""))
     demands = read(request.body)
+    dearest = f"{tier} search:{'search+maps' if demands.maps else 'high'}".lstrip()
     output, searches = _output(request, row), _searches(demands, name, row)
     if output is None:
         field = _OUTPUT_BOUND.get(request.api, "max_completion_tokens")
         return Worst(None, f"nothing bounds the output of {name}: set {field} in the call")
     if searches is None:
-        field = _SEARCH_BOUND.get(request.api, "max_uses of the search tool")
-        return Worst(None, f"nothing bounds the web searches of this call: set {field}")
+        return Worst(None, _unbounded(request))
     window, fetches = _window(request, row), demands.fetches
     if fetches is None or (fetches and demands.fetched is None and window == inf):
         field = "max_uses" if fetches is None else "max_content_tokens"
@@ -60,12 +58,22 @@ def worst_case(request: Request, prompt: int, margin: float, book: PriceBook) ->
     inputs = _inputs(demands, name, _Reading(text, searches, fetches, window))
     fees = searches if row and row.search is not None else 0
     usages = [
-        replace(asked, **said, searches=fees, service_tier=tier)
+        replace(asked, **said, searches=fees, service_tier=dearest if fees else tier)
         for asked, said in product(inputs, _outputs(demands, output))
     ]
     costs = [book.cost(name, usage, request.provider) for usage in usages]
     known = [cost for cost in costs if cost is not None]
     return Worst(max(known)) if costs[0] is not None else Worst(None, _unpriced(name, tier))
+
+
+def _terms(body: Json, row: Row | None) -> str:
+    """What sets the price of the call (`costopt.wire.terms`). Where it names no place to run in, its workspace may name
+    the dearest (Anthropic's "Data residency")."""
+    factors = (
+        {word: factor for word, factor in row.factors.items() if word != "fast" and factor > 1} if row else {}
+    )
+    place = body.get("inference_geo") or max(factors, key=factors.__getitem__, default="")
+    return terms.said(str(body.get("service_tier") or ""), body.get("speed"), place)
 
 
 def _unpriced(model: str, tier: str) -> str:
@@ -85,9 +93,19 @@ def _output(request: Request, row: Row | None) -> int | None:
 
 
 def _searches(demands: Demands, model: str, row: Row | None) -> int | None:
-    if row is not None and row.search_once and demands.searches is None:
+    unasked, asked = hosted.unasked(model), demands.searches
+    if row is not None and row.search_once and (asked is None or unasked is None):
         return 1
-    return max(1, demands.searches or 0) if _SEARCHING.search(model) else demands.searches
+    if unasked is None:
+        return asked or None
+    return max(unasked, asked or 0) if unasked else asked
+
+
+def _unbounded(request: Request) -> str:
+    if hosted.unasked(request.model) is None:
+        return f"nothing bounds the web searches that {request.model} makes unasked"
+    field = _SEARCH_BOUND.get(request.api, "max_uses of the search tool")
+    return f"nothing bounds the web searches of this call: set {field}"
 
 
 def _window(request: Request, row: Row | None) -> float:

@@ -27,13 +27,9 @@ def inclusive(raw: Json, service_tier: Any = None) -> Usage | None:
     """A usage object in OpenAI's or litellm's form, in disjoint buckets; None where it counts nothing.
 
     The prompt count is taken without the cached tokens where it is smaller than they are, or where the total says so.
-    litellm's `cache_creation_token_details` tells one-hour cache writes from five-minute ones.
     """
     usage = tally.openai(_widened(raw), service_tier)
-    if not usage.prompt and not usage.output:
-        return None
-    lasting = min(_one_hour(raw), usage.cache_write)
-    return replace(usage, cache_write=usage.cache_write - lasting, cache_write_1h=lasting)
+    return usage if usage.prompt or usage.output else None
 
 
 def told(api: Api, raw: Json, service_tier: str) -> Usage | None:
@@ -63,11 +59,6 @@ def _widened(raw: Json) -> Json:
 
 def _details(raw: Json) -> Json:
     return next((record(raw[key]) for key in _DETAILS if raw.get(key)), record(None))
-
-
-def _one_hour(raw: Json) -> int:
-    lives = record(_details(raw).get("cache_creation_token_details")) or record(raw.get("cache_creation"))
-    return count(lives.get("ephemeral_1h_input_tokens"))
 
 
 def believable(usage: Usage) -> bool:

@@ -23,6 +23,7 @@ class _Message(Struct):
     content: Any = None
     audio: Any = None
     refusal: Any = None
+    annotations: Any = None
     tool_calls: list[_Seen | None] | None = None
     function_call: _Seen | None = None
 
@@ -180,9 +181,21 @@ def _is_schema(response_format: Any) -> bool:
 
 
 def _summary(answer: _Answer) -> Summary:
-    raw = record(answer.usage) or None
-    usage: Usage | None = tally.openai(raw, answer.service_tier) if raw else None
-    return Summary(text(answer.model), usage, raw, _finish(answer))
+    raw, model = record(answer.usage) or None, text(answer.model)
+    usage: Usage | None = None
+    if raw:
+        noted = False
+        for choice in answer.choices or ():
+            if choice and choice.message and choice.message.annotations:
+                noted = True
+        usage = tally.openai(raw, answer.service_tier, cites=noted and _cites(answer), model=model)
+    return Summary(model, usage, raw, _finish(answer))
+
+
+def _cites(answer: _Answer) -> bool:
+    """Whether it cites pages of the web, the only sign a chat gives of a search."""
+    messages = [choice.message for choice in answer.choices or () if choice and choice.message]
+    return any(note.get("type") == "url_citation" for each in messages for note in records(each.annotations))
 
 
 def _finish(answer: _Answer) -> Finish:

@@ -8,11 +8,8 @@ from typing import Any
 from msgspec import Struct
 
 from costopt.types import Json
-from costopt.wire import media, parts
+from costopt.wire import hosted, media, parts
 from costopt.wire.loose import count, items, record, records, text
-
-#: Names that search tools have without a `type` (Gemini, by way of LiteLLM).
-_SEARCHES = ("google_search", "googleSearch")
 
 
 class Picture(Struct, frozen=True):
@@ -36,6 +33,7 @@ class Demands(Struct, frozen=True):
     """At most `searches` of the web are made; None is as many as the model likes. `speaks`: the answer may hold audio.
     `sound` are the most tokens the audio of the prompt can have, of which its turns counted `sound_counted`.
     At most `fetches` of pages of the web are made, each of at most `fetched` tokens; None is as many as there are.
+    `maps`: some of the searches may be of places on Google Maps.
     `long_cache`: some of the prompt may be written to the provider's cache for an hour."""
 
     searches: int | None = 0
@@ -47,10 +45,12 @@ class Demands(Struct, frozen=True):
     sound: int = 0
     sound_counted: int = 0
     long_cache: bool = False
+    maps: bool = False
 
 
 def read(body: Json) -> Demands:
     """The demands of a body of any API: the names of their fields and parts do not overlap."""
+    body = hosted.whole(body)
     shown = list(_parts(body))
     fetching = [tool for tool in records(body.get("tools")) if "web_fetch" in text(tool.get("type"))]
     sounds = [part for part in shown if part.get("type") == "input_audio"]
@@ -64,6 +64,7 @@ def read(body: Json) -> Demands:
         sound=sum(map(_sound, sounds)),
         sound_counted=sum(map(parts.weight, sounds)),
         long_cache=_asks_for_an_hour(body),
+        maps=any(hosted.is_named(tool, hosted.MAPS) for tool in records(body.get("tools"))),
     )
 
 
@@ -76,10 +77,10 @@ def _asks_for_an_hour(value: Any) -> bool:
 
 
 def _searches(body: Json) -> int | None:
-    """A chat with `web_search_options` is one search; a search tool is used up to `max_uses` times, and all tools of
+    """A field that asks for a search asks for one; a search tool is used up to `max_uses` times, and all tools of
     the provider's together up to `max_tool_calls` times."""
-    found = 1 if body.get("web_search_options") is not None else 0
-    uses = [tool.get("max_uses") for tool in records(body.get("tools")) if _is_search(tool)]
+    found = hosted.searches(body)
+    uses = [tool.get("max_uses") for tool in records(body.get("tools")) if hosted.is_search(tool)]
     if uses and (all_tools := count(body.get("max_tool_calls"))):
         return found + all_tools
     return found + sum(map(count, uses)) if all(map(count, uses)) else None
@@ -94,11 +95,6 @@ def _fetched(tools: list[Json]) -> int | None:
     """`max_content_tokens` of Anthropic's fetch tool; without one a page is as long as it likes."""
     sizes = [count(tool.get("max_content_tokens")) for tool in tools]
     return max(sizes, default=0) if all(sizes) else None
-
-
-def _is_search(tool: Json) -> bool:
-    kind = text(tool.get("type"))
-    return "web_search" in kind or kind in _SEARCHES or any(name in tool for name in _SEARCHES)
 
 
 def _parts(body: Json) -> Iterator[Json]:

@@ -48,7 +48,7 @@ ROWS = {
         "input_cost_per_audio_token": 1e-05,
         "output_cost_per_audio_token": 2e-05,
         "output_cost_per_reasoning_token": 1e-06,
-        "provider_specific_entry": {"fast": 2.5},
+        "provider_specific_entry": {"fast": 2.5, "us": 1.5, "frames": {"16:9": "1x1"}},
     },
     "tables": {
         "litellm_provider": "dashscope",
@@ -68,6 +68,24 @@ ROWS = {
         "input_cost_per_token": 0.0,
         "output_cost_per_token": 1e-06,
         "input_cost_per_request": 0.005,
+    },
+    "sized": {
+        "litellm_provider": "perplexity",
+        "input_cost_per_token": 0,
+        "output_cost_per_token": 0,
+        "search_context_cost_per_query": {
+            "search_context_size_low": 0.005,
+            "search_context_size_medium": 0.008,
+            "search_context_size_high": 0.012,
+        },
+    },
+    "mapped": {
+        "litellm_provider": "gemini",
+        "input_cost_per_token": 0,
+        "output_cost_per_token": 0,
+        "web_search_billing_unit": "per_query",
+        "search_context_cost_per_query": {"search_context_size_medium": 0.014},
+        "google_maps_grounding_cost_per_query": 0.014,
     },
     "grounded": {
         "litellm_provider": "gemini",
@@ -180,6 +198,35 @@ def test_cache_reads_of_a_batch_cost_as_its_input_where_it_names_no_price(book: 
 def test_fast_mode_multiplies_token_prices_but_no_fees(book: PriceBook) -> None:
     assert book.cost("tiered", Usage(input=2, service_tier="fast")) == 10_000
     assert book.cost("tiered", Usage(searches=1, service_tier="fast")) == 10_000_000
+
+
+def test_a_place_multiplies_token_prices_and_stacks_with_a_fast_mode(book: PriceBook) -> None:
+    assert book.cost("tiered", Usage(input=2, service_tier="standard geo:us")) == 6000
+    assert book.cost("tiered", Usage(input=2, service_tier="fast geo:us")) == 15_000
+    assert book.cost("tiered", Usage(input=2, service_tier="batch geo:us")) == 3000
+    assert book.cost("tiered", Usage(searches=1, service_tier="geo:us")) == 10_000_000
+    assert book.cost("tiered", Usage(input=2, service_tier="geo:eu")) == 4000
+    assert book.cost("tiered", Usage(input=2, service_tier="batch fast")) is None
+
+
+def test_a_search_costs_as_its_kind(book: PriceBook) -> None:
+    def fee(model: str, kind: str, searches: int = 3) -> int | None:
+        return book.cost(model, Usage(searches=searches, service_tier=f"search:{kind}"))
+
+    assert [fee("sized", size) for size in ("low", "medium", "high")] == [5_000_000, 8_000_000, 12_000_000]
+    assert fee("tiered", "high") == 30_000_000
+    assert (fee("grounded", "maps"), fee("grounded", "search+maps")) == (25_000_000, 60_000_000)
+    assert (fee("mapped", "maps"), fee("mapped", "search+maps")) == (42_000_000, 42_000_000)
+    assert fee("tiered", "maps") is None
+
+
+def test_a_citation_is_a_search_where_there_is_a_fee_for_one(book: PriceBook) -> None:
+    assert book.cost("tiered", Usage(searches=1, service_tier="search:cited")) == 10_000_000
+    assert book.cost("plain", Usage(searches=1, service_tier="search:cited")) == 0
+
+
+def test_advice_of_another_model_has_no_price_here(book: PriceBook) -> None:
+    assert book.cost("plain", Usage(input=1, service_tier="standard advised")) is None
 
 
 def test_parts_of_input_and_output_are_not_billed_twice(book: PriceBook) -> None:

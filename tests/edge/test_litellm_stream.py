@@ -145,3 +145,28 @@ def test_attributes_of_the_real_stream_shine_through() -> None:
     assert stream.model == "gpt-4o-mini" and isinstance(stream, Real) and stream._hidden_params == {"a": 1}
     with pytest.raises(AttributeError):
         _ = stream.nothing
+
+
+def on_flex(answer: Any) -> Any:
+    """As litellm tells that Gemini answered on its cheaper tier: nowhere but here."""
+    answer._hidden_params["provider_specific_fields"] = {"traffic_type": "ON_DEMAND_FLEX"}
+    return answer
+
+
+def test_the_service_tier_of_gemini_is_in_the_hidden_params() -> None:
+    counts = Usage(prompt_tokens=3, completion_tokens=1, total_tokens=4)
+    usage = reply_of("chat", on_flex(litellm.ModelResponse(model="gemini-2.5-flash", usage=counts))).usage
+    assert usage is not None and (usage.prompt, usage.service_tier) == (3, "flex")
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_first_chunk_tells_the_service_tier_of_all(asked: bool) -> None:
+    counts = Usage(prompt_tokens=3, completion_tokens=1, total_tokens=4)
+    first, last = on_flex(chunk({"content": "a"})), chunk({}, "stop")
+    if asked:
+        last.usage = counts
+    else:
+        last._hidden_params["usage"] = counts
+    raw = b"".join(Tap(iter([first, last])).encoded())
+    usage = wire.read_events("chat", 200, (), raw)[0].usage
+    assert usage is not None and (usage.prompt, usage.service_tier) == (3, "flex")

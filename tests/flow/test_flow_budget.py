@@ -100,6 +100,11 @@ DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
         asked("chat", "gpt-5-search-api", max_tokens=100),
         chat(128_000, 100, server_tool_use={"web_search_requests": 1}),
     ),
+    "chat search by a plugin": (
+        "chat",
+        asked("chat", "gpt-4o", plugins=[{"id": "web"}], max_tokens=100),
+        chat(128_000, 100, server_tool_use={"web_search_requests": 1}),
+    ),
     "responses search": (
         "responses",
         asked("responses", "gpt-4.1", input="hi", tools=[SEARCH], max_tool_calls=3, max_output_tokens=50),
@@ -137,6 +142,32 @@ DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
             max_tokens=50,
         ),
         {"input_tokens": 27_000, "output_tokens": 50},
+    ),
+    "a fast mode": (
+        "messages",
+        asked("messages", "claude-opus-4-8", "anthropic", speed="fast", max_tokens=100),
+        {"input_tokens": 5, "output_tokens": 100, "speed": "fast"},
+    ),
+    "a place that a workspace asks for": (
+        "messages",
+        asked("messages", "claude-opus-4-8", "anthropic", max_tokens=100),
+        {"input_tokens": 5, "output_tokens": 100, "inference_geo": "us"},
+    ),
+    "a search with much context": (
+        "chat",
+        asked("chat", "sonar-pro", "perplexity", max_tokens=100),
+        chat(128_000, 100, search_context_size="high"),
+    ),
+    "a search for pages and places": (
+        "chat",
+        asked(
+            "chat",
+            "gemini-2.5-flash",
+            "gemini",
+            tools=[{"googleSearch": {}}, {"googleMaps": {}}],
+            max_tokens=9,
+        ),
+        chat(5, 9, prompt_tokens_details={"web_search_requests": 2, "google_maps_grounding_requests": 1}),
     ),
     "a document": (
         "chat",
@@ -205,6 +236,10 @@ def test_no_bill_passes_the_cap(name: str, share: int) -> None:
         (
             asked("messages", "our-own", "anthropic", tools=[FETCH | {"max_uses": 1}], max_tokens=9),
             "max_content_tokens",
+        ),
+        (
+            asked("chat", "sonar-deep-research", "perplexity", max_tokens=9),
+            "the web searches that sonar-deep-research makes unasked",
         ),
         (asked("chat", "our-own"), "nothing bounds the output of our-own: set max_completion_tokens"),
         (asked("responses", "our-own", input="hi"), "set max_output_tokens"),

@@ -98,6 +98,83 @@ def test_anthropic_cache_split_missing_or_larger_than_its_sum() -> None:
     assert (tally.anthropic(larger).cache_write, tally.anthropic(larger).cache_write_1h) == (0, 9)
 
 
+def test_an_hour_of_cache_by_way_of_litellm() -> None:
+    lives = {"ephemeral_5m_input_tokens": 1000, "ephemeral_1h_input_tokens": 2000}
+    details = {"cached_tokens": 5000, "cache_creation_tokens": 3000, "cache_creation_token_details": lives}
+    raw = {"prompt_tokens": 8100, "completion_tokens": 4, "prompt_tokens_details": details}
+    assert tally.openai(raw) == Usage(100, 5000, 1000, 2000, 4)
+
+
+@pytest.mark.parametrize(
+    ("details", "searches", "tier"),
+    [
+        ({"web_search_requests": 2}, 2, ""),
+        ({"google_maps_grounding_requests": 1}, 1, "search:maps"),
+        ({"web_search_requests": 2, "google_maps_grounding_requests": 1}, 3, "search:search+maps"),
+    ],
+)
+def test_searches_of_gemini_by_way_of_litellm(details: dict[str, int], searches: int, tier: str) -> None:
+    usage = tally.openai({"prompt_tokens": 1, "prompt_tokens_details": details})
+    assert (usage.searches, usage.service_tier) == (searches, tier)
+
+
+def test_perplexity_bills_a_request_by_the_size_of_its_search() -> None:
+    usage = tally.openai({"prompt_tokens": 9, "completion_tokens": 1, "search_context_size": "low"})
+    assert (usage.searches, usage.service_tier) == (1, "search:low")
+
+
+def test_deep_research_reads_its_citations_and_reasons_beside_the_completion() -> None:
+    """The example of Perplexity's API reference."""
+    raw = {
+        "prompt_tokens": 33,
+        "completion_tokens": 7163,
+        "total_tokens": 7196,
+        "citation_tokens": 20_028,
+        "num_search_queries": 18,
+        "reasoning_tokens": 73_997,
+    }
+    usage = tally.openai(raw, model="sonar-deep-research")
+    assert usage == Usage(33 + 20_028, output=7163 + 73_997, reasoning=73_997, searches=18)
+    assert tally.openai(raw, model="sonar-pro").prompt == 33
+
+
+def test_compactions_are_in_no_other_count() -> None:
+    """`BetaUsage.iterations` of Anthropic's SDK."""
+    lives = {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}
+    whole = {
+        "input_tokens": 180_000,
+        "output_tokens": 3500,
+        "cache_creation": lives,
+        "cache_read_input_tokens": 5,
+    }
+    last = {"type": "message", "input_tokens": 23_000, "output_tokens": 1000}
+    raw = {
+        "input_tokens": 23_000,
+        "output_tokens": 1000,
+        "iterations": [{"type": "compaction", **whole}, "?", last],
+    }
+    assert tally.anthropic(raw) == Usage(203_000, 5, 3, 4, 4500)
+
+
+@pytest.mark.parametrize("read", [tally.anthropic, tally.openai])
+def test_advice_of_another_model_is_told(read: Any) -> None:
+    advice = {"type": "advisor_message", "model": "claude-opus-4-8", "input_tokens": 9, "output_tokens": 9}
+    raw = {"input_tokens": 1, "output_tokens": 1, "iterations": [advice], "service_tier": "standard"}
+    assert read(raw).service_tier == "standard advised"
+
+
+@pytest.mark.parametrize("read", [tally.anthropic, tally.openai])
+def test_a_fast_mode_and_a_place_are_told(read: Any) -> None:
+    raw = {
+        "input_tokens": 1,
+        "output_tokens": 1,
+        "speed": "fast",
+        "inference_geo": "us",
+        "service_tier": "standard",
+    }
+    assert read(raw).service_tier == "fast geo:us"
+
+
 DETAILS = st.one_of(
     NUMBERS,
     st.dictionaries(
@@ -105,6 +182,7 @@ DETAILS = st.one_of(
             [
                 *("cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "reasoning_tokens"),
                 *("ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "web_search_requests"),
+                *("google_maps_grounding_requests", "cache_creation_token_details"),
             ]
         ),
         NUMBERS,
@@ -120,6 +198,8 @@ RAW = st.dictionaries(
                 "cache_creation_input_tokens",
                 "prompt_cache_hit_tokens",
                 "service_tier",
+                *("speed", "inference_geo", "iterations", "search_context_size", "num_search_queries"),
+                *("citation_tokens", "reasoning_tokens"),
             ),
         ]
     ),
@@ -129,7 +209,8 @@ RAW = st.dictionaries(
 
 @given(RAW)
 def test_lies_never_make_a_bucket_negative(raw: dict[str, Any]) -> None:
-    for usage in (tally.openai(raw), tally.anthropic(raw)):
+    research = tally.openai(raw, cites=True, model="sonar-deep-research")
+    for usage in (tally.openai(raw), tally.anthropic(raw), research):
         numbers = [value for value in msgspec.structs.asdict(usage).values() if type(value) is int]
         assert min(numbers) >= 0 and max(numbers) <= 2 * 10**12
         assert usage.audio_input + usage.image_input <= usage.input

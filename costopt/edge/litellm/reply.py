@@ -13,6 +13,8 @@ from costopt.money import usd
 from costopt.types import Api, Json, Reply, Request, Usage
 from costopt.wire import sse, tally
 
+#: Google's kinds of traffic that have another price (litellm's own table).
+_TIERS = {"ON_DEMAND_PRIORITY": "priority", "FLEX": "flex", "BATCH": "flex", "ON_DEMAND_FLEX": "flex"}
 HEADERS = (("content-type", "application/json"),)
 
 
@@ -36,9 +38,18 @@ def reply_of(api: Api, answer: Any) -> Reply:
     except Exception:  # noqa: BLE001 - why: whatever litellm's models raise, the paid answer must reach the caller
         return Reply(headers=HEADERS)
     reply = wire.read_body(api, 200, HEADERS, content)
-    if getattr(answer, "_hidden_params", {}).get("cache_hit"):
+    hidden = getattr(answer, "_hidden_params", {})
+    if hidden.get("cache_hit"):
         return replace(reply, usage=Usage())  # from litellm's own cache: nobody bills its tokens again
+    if reply.usage is not None and (tier := tier_of(hidden)):
+        return replace(reply, usage=tally.on_tier(reply.usage, tier))
     return reply
+
+
+def tier_of(hidden: dict[str, Any]) -> str:
+    """The service tier of Gemini, which litellm tells in its hidden params alone; "" where there is none."""
+    fields: dict[str, Any] = hidden.get("provider_specific_fields") or {}
+    return _TIERS.get(str(fields["traffic_type"]).upper(), "") if "traffic_type" in fields else ""
 
 
 def answer_of(litellm: Any, request: Request, reply: Reply) -> Any:

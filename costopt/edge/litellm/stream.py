@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from costopt.drive import Live
+from costopt.edge.litellm.reply import tier_of
 from costopt.types import Json, Reply
 from costopt.wire import sse
 
@@ -25,6 +26,7 @@ class Tap:
         self.chunk: Any = None
         self.live: Live | None = None
         self._known: Json = {}
+        self._tier: Json = {}
 
     def encoded(self) -> Iterator[bytes]:
         for chunk in self.source:
@@ -73,10 +75,10 @@ class Tap:
 
     def _bytes(self, chunk: Any) -> bytes:
         content: str = chunk.model_dump_json(warnings=False)
-        if getattr(chunk, "usage", None) is not None:
-            return sse.event(_usage_chunk(msgspec.json.decode(content)))
         if not self._tier and (tier := tier_of(getattr(chunk, "_hidden_params", {}))):
             self._tier = {"service_tier": tier}
+        if getattr(chunk, "usage", None) is not None:
+            return sse.event(_usage_chunk(msgspec.json.decode(content)) | self._tier)
         return b"data: %b\n\n%b" % (content.encode(), self._usage(chunk))
 
     def _tail(self) -> bytes:
@@ -92,7 +94,7 @@ class Tap:
             return b""
         self._known = usage
         head = {"id": chunk.id, "created": chunk.created, "model": chunk.model, "object": chunk.object}
-        return sse.event({**head, "choices": [], "usage": usage})
+        return sse.event({**head, **self._tier, "choices": [], "usage": usage})
 
 
 def _usage_chunk(chunk: Json) -> Json:
@@ -133,8 +135,6 @@ class Chunks:
     def _hidden_params(self) -> dict[str, Any]:
         return self._known()
 
-    def __getattr__(self, name: str) -> Any:
-        if name == "_like":  # only while a copy is being made, before it has any attribute
     @_hidden_params.setter
     def _hidden_params(self, told: dict[str, Any]) -> None:
         known, told = self._known(), dict(told)
@@ -143,6 +143,8 @@ class Chunks:
 
     hidden_params = _hidden_params
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "_like":  # only while a copy is being made, before it has any attribute
             raise AttributeError(name)
         return getattr(self._like, name)
 
