@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,8 @@ def print_result(result: DemoResult) -> None:
         footer=True,
     )
     show.line()
+    for sentence in _held(result):
+        show.sentence(sentence)
     for sentence in _real_model() if result.real_model else _simulated(result):
         show.sentence(sentence)
     show.line()
@@ -114,6 +117,8 @@ def _sides(plain: Side, wrapped: Side) -> list[list[str]]:
         _row("  of them at cache price", plain.cached_tokens, wrapped.cached_tokens),
         _row("output tokens paid", plain.output_tokens, wrapped.output_tokens),
     ]
+    if wrapped.refused:
+        rows.insert(1, _row("  of them refused", plain.refused, wrapped.refused))
     costs = [dollars(plain.cost, DIGITS), dollars(wrapped.cost, DIGITS)]
     return [*rows, ["cost", *costs, change(plain.cost, wrapped.cost)]]
 
@@ -125,9 +130,23 @@ def _row(name: str, plain: int, wrapped: int) -> list[str]:
 def _levers(result: DemoResult) -> list[list[str]]:
     rows = [[lever, dollars(nano, DIGITS, signed=True), ""] for lever, nano in result.saved_by_lever.items()]
     if result.interplay:
-        why = "what the levers do to each other and to the provider's prompt cache"
+        undone = "work left undone for refused calls, and " if result.wrapped.refused else ""
+        why = f"{undone}what the levers do to each other and to the provider's prompt cache"
         rows.append(["interplay", dollars(result.interplay, DIGITS, signed=True), why])
     return [*rows, ["total", dollars(result.saved, DIGITS, signed=True), "plain minus wrapped"]]
+
+
+def _held(result: DemoResult) -> list[str]:
+    """What the policy did not let go, or not at once."""
+    lines: list[str] = []
+    if refused := result.wrapped.refused:
+        were = "call was" if refused == 1 else "calls were"
+        lines.append(f"{refused:,} {were} refused, the first one so: {result.refusal}.")
+        lines.append("What they were for was left undone: not all of plain minus wrapped is a saving.")
+    if result.waited:
+        held = str(timedelta(seconds=round(result.waited / 1e9)))
+        lines.append(f"Limits held calls back for {held} in all (h:mm:ss); the demo's clock went on without.")
+    return lines
 
 
 def _simulated(result: DemoResult) -> list[str]:
@@ -142,7 +161,7 @@ def _simulated(result: DemoResult) -> list[str]:
             f"The provider's own bill for the wrapped run is {dollars(result.billed, DIGITS)}: {same}."
         )
     if result.repeated is not None:
-        answered = 1 - result.wrapped.provider_calls / result.wrapped.calls
+        answered = 1 - (result.wrapped.provider_calls + result.wrapped.refused) / result.wrapped.calls
         lines.append(
             f"{result.repeated:.0%} of these calls repeat an earlier one, {answered:.0%} cost nothing."
         )

@@ -18,7 +18,8 @@ from costopt.world.ledger import Fact
 class Side(Struct, frozen=True):
     """One run. Tokens and `cost` (nano-USD, None if a price is unknown) are what the provider charges for.
 
-    `provider_calls` are the calls that reached it, `calls` all that the program made; `seconds` is wall time.
+    `provider_calls` are the calls that reached it, `calls` all that the program made, `refused` those that the policy
+    did not let go; `seconds` is wall time.
     """
 
     calls: int
@@ -28,6 +29,7 @@ class Side(Struct, frozen=True):
     output_tokens: int
     cost: Nano | None
     seconds: float
+    refused: int = 0
 
 
 class DemoResult(Struct, frozen=True):
@@ -36,7 +38,9 @@ class DemoResult(Struct, frozen=True):
     `interplay` is the rest of the difference between the runs: calls that a lever made unnecessary would have
     warmed or used the provider's own prompt cache, so a saving counted alone is not exactly a saving in the
     whole. `repeated` is the share of the plain run's requests that were the same as an earlier one; None where
-    the provider was a real one. `billed` is the wrapped run's cost as the simulated provider counts it.
+    the provider was a real one. `billed` is the wrapped run's cost as the simulated provider counts it. `refusal`
+    says why the first of the calls that the policy refused was; work that was not done for it is part of `interplay`.
+    `waited` is how long limits held calls back in all, ns; the demo does not sit it out.
     """
 
     plain: Side
@@ -48,6 +52,8 @@ class DemoResult(Struct, frozen=True):
     repeated: float | None
     billed: Nano | None
     real_model: bool
+    refusal: str = ""
+    waited: int = 0
 
     @property
     def saved(self) -> Nano | None:
@@ -74,7 +80,8 @@ def side_in(book: PriceBook, facts: list[Fact], seconds: float) -> Side:
     paid = [fact for fact in facts if fact.outcome == "ok"]
     side = side_of(book, [(fact.served, fact.usage or Usage()) for fact in paid], len(facts), seconds)
     known = not any(fact.unpriced for fact in facts)
-    return replace(side, cost=sum(fact.cost or 0 for fact in facts) if known else None)
+    cost = sum(fact.cost or 0 for fact in facts) if known else None
+    return replace(side, cost=cost, refused=sum(fact.outcome == "refused" for fact in facts))
 
 
 def side_of(book: PriceBook, paid: list[tuple[str, Usage]], calls: int, seconds: float) -> Side:

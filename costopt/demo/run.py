@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec.structs import replace
 
 from costopt.demo import workload
+from costopt.demo.ahead import Ahead
 from costopt.demo.localmodel import MODEL, LocalModel
 from costopt.demo.outcome import DemoResult, Side, bill, by_lever, counted, side_in, side_of
 from costopt.demo.simulator import Simulator
@@ -58,7 +59,8 @@ def compare(
     """Run the workload plain, then wrapped under `policy` (default: `POLICY`, written for it), and compare.
 
     `ledger` is the folder for the wrapped run's ledger, which must be new; default a temporary one that is
-    kept. `latency` is the simulator's, in seconds. `on_progress` hears run, calls done, calls in all. Takes
+    kept. Calls that the policy refuses are part of the result; what its limits make calls wait is counted and not sat
+    out (`Ahead`). `latency` is the simulator's, in seconds. `on_progress` hears run, calls done, calls in all. Takes
     about fifteen seconds. Raises PolicyError, MissingModel, and LedgerError at once where `ledger` cannot be one.
     """
     chosen = load(POLICY if policy is None else policy)
@@ -118,6 +120,8 @@ class _Demo:
             repeated=repeated,
             billed=None if billed is None else bill(self._book, billed),
             real_model=isinstance(provider, LocalModel),
+            refusal=next((fact.error for fact in facts if fact.outcome == "refused"), ""),
+            waited=sum(fact.waited for fact in facts),
         )
 
     def _plain(self) -> tuple[Side, Simulator | LocalModel]:
@@ -131,7 +135,7 @@ class _Demo:
     def _wrapped(self) -> tuple[float, Simulator | LocalModel]:
         with (
             self._provider() as provider,
-            Optimizer(self._policy, ledger=self._folder) as optimizer,
+            Optimizer(self._policy, ledger=self._folder, clock=Ahead()) as optimizer,
             _client(provider.base_url) as client,
         ):
             seconds = self._run("wrapped", provider, optimizer.wrap(client), lambda call: None)

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
 from costopt.demo import desk
+from costopt.errors import Refused
 from costopt.tagging import tags
 from costopt.types import Json
 
@@ -33,7 +35,8 @@ CALLS, CALLS_SMALL = 202, 8
 
 
 class Answered(Struct, frozen=True):
-    """One call that came back, with the usage object of the SDK (None where a stream had none)."""
+    """One call that came back, with the usage object of the SDK (None where a stream had none, or the call was
+    refused)."""
 
     kind: str
     model: str
@@ -44,7 +47,8 @@ OnCall: TypeAlias = Callable[[Answered], None]
 
 
 class Desk:
-    """The desk's workers. `on_call` hears of each call after it was answered."""
+    """The desk's workers. `on_call` hears of each call after it was answered or refused; a worker whose call is refused
+    leaves that piece of work and goes on with the next."""
 
     def __init__(self, client: OpenAI, on_call: OnCall | None = None) -> None:
         self._client = client
@@ -83,21 +87,24 @@ class Desk:
 
     def index(self, texts: Sequence[str]) -> None:
         """Embed documents for search."""
-        with tags(agent="index"):
+        embedded: Any = None
+        with tags(agent="index"), suppress(Refused):
             embedded = self._client.embeddings.create(model=EMBEDDING, input=list(texts))
-        self._on_call(Answered("embed", EMBEDDING, embedded.usage))
+        self._on_call(Answered("embed", EMBEDDING, embedded and embedded.usage))
 
     def _chat(self, kind: str, *, stream: bool = False, **asked: Any) -> Any:
+        """The message of the answer; None where there is none."""
         create: Any = self._client.chat.completions.create
-        with tags(agent=kind):
+        answer: Any = None
+        with tags(agent=kind), suppress(Refused):
             if stream:
                 asked |= {"stream": True, "stream_options": {"include_usage": True}}
                 with create(**asked) as chunks:
                     answer = list(chunks)[-1]
             else:
                 answer = create(**asked)
-        self._on_call(Answered(kind, asked["model"], answer.usage))
-        return answer.choices[0].message if answer.choices else None
+        self._on_call(Answered(kind, asked["model"], answer and answer.usage))
+        return answer.choices[0].message if answer and answer.choices else None
 
     def _loop(self, kind: str, task: str, output: Callable[[str], Json]) -> None:
         messages = [system(desk.SYSTEM), user(task)]
@@ -105,7 +112,7 @@ class Desk:
             message = self._chat(
                 kind, model=LARGE, messages=messages, tools=desk.tool_schemas(), temperature=0
             )
-            if not message.tool_calls:
+            if not (message and message.tool_calls):
                 return
             messages.append(message.model_dump(exclude_none=True, include={"role", "content", "tool_calls"}))
             for call in message.tool_calls:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sample_ledger
+from msgspec.structs import replace
 
 from costopt.cli import demo, main, show
 from costopt.demo.outcome import DemoResult, Side
@@ -69,6 +70,23 @@ def test_a_real_model_is_told_from_a_simulated_one(
     out = shown(capsys, result(tmp_path, real_model=True))
     assert "Simulated" not in out
     assert "as if it were gpt-4o-mini" in out
+
+
+def test_refused_calls_are_told_and_are_no_saving(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plain = result(tmp_path)
+    held = replace(plain, wrapped=replace(plain.wrapped, refused=3), refusal="BudgetExceeded: no room")
+    out = shown(capsys, held)
+    assert ["of", "them", "refused", "0", "3", "-"] in [line.split() for line in out.splitlines()]
+    assert "3 calls were refused, the first one so: BudgetExceeded: no room." in out
+    assert "not all of plain minus wrapped is a saving" in out
+    assert "work left undone for refused calls" in out
+    assert "40% of these calls repeat an earlier one, 10% cost nothing." in out
+    assert "of them refused" not in shown(capsys, plain)
+
+
+def test_waits_that_nobody_sat_out_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, replace(result(tmp_path), waited=594_000_000_000))
+    assert "Limits held calls back for 0:09:54 in all (h:mm:ss); the demo's clock went on without." in out
 
 
 def test_json_is_exact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from costopt.demo.outcome import DemoResult
 from costopt.demo.run import compare
 from costopt.errors import LedgerError, PolicyError
 from costopt.policy import Policy
+from costopt.world.clock import SECOND
 from costopt.world.ledger import Reader
+
+HOUR = 3600 * SECOND
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +90,27 @@ def test_a_demo_that_is_broken_off_leaves_no_folder_behind(
 def test_a_wrong_policy_is_refused_before_anything_runs(tmp_path: Path) -> None:
     with pytest.raises(PolicyError):
         compare({"version": 1, "cahce": {}}, ledger=tmp_path)
+
+
+def test_calls_that_a_budget_refuses_are_part_of_the_result(tmp_path: Path) -> None:
+    day = {"version": 1, "budgets": [{"limit": "$0.01/day"}]}
+    tight = compare(day, ledger=tmp_path, latency=0)
+    assert 0 < tight.wrapped.refused < tight.wrapped.calls < tight.plain.calls
+    assert tight.wrapped.calls == tight.wrapped.refused + tight.wrapped.provider_calls
+    assert tight.refusal.startswith("BudgetExceeded: ")
+    assert tight.wrapped.cost == tight.billed and 0 < (tight.billed or 0) <= 10_000_000
+    assert tight.plain.refused == 0
+
+
+def test_what_a_limit_makes_calls_wait_is_counted_and_not_sat_out(tmp_path: Path) -> None:
+    started = time.monotonic()
+    slow = compare({"version": 1, "limits": [{"group": "openai", "requests": "20/hour"}]}, ledger=tmp_path)
+    assert time.monotonic() - started < 120
+    assert slow.wrapped.calls == slow.plain.calls
+    with Reader(slow.ledger) as reader:
+        facts = list(reader.facts())
+    assert slow.waited == sum(fact.waited for fact in facts) > 8 * HOUR
+    assert all(
+        later.started - first.started >= HOUR - SECOND
+        for first, later in zip(facts, facts[21:], strict=False)
+    )
