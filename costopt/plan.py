@@ -285,11 +285,15 @@ class Plan:
         )
 
     def priced(self, request: Request, reply: Reply) -> Reply:
-        """`reply` with its receipt, at the prices of the moment the call came in; usage the provider did not send is
-        counted here and says so. The price is that of the model that answered (a deployment or an alias may have
-        been asked for), unless only the one asked for has a price of the user's own; where the model asked for costs
-        the same, the receipt carries its name."""
-        usage = reply.usage or self._counted(request, reply)
+        """`reply` with its receipt, at the prices of the moment the call came in. Usage the provider did not send, or
+        not of all that came, is counted here and says so; an answer that is still being made has no cost yet. The price
+        is that of the model that answered (a deployment or an alias may have been asked for), unless only the one asked
+        for has a price of the user's own; where the model asked for costs the same, the receipt carries its name."""
+        usage = reply.usage
+        if usage is None or usage.estimated:
+            usage = self._counted(request, reply)
+            if _runs_on(request, reply):
+                return replace(reply, receipt=Receipt(request.model, usage, None, self.book.revision))
         asked = answered = self.book.cost(request.model, usage, request.provider, request.at)
         if reply.model not in ("", request.model) and not self._own(request, reply):
             answered = self.book.cost(reply.model, usage, request.provider, request.at)
@@ -312,8 +316,14 @@ class Plan:
             failure.shown = replace(shown, receipt=receipts.wasted(attempts))
 
     def _counted(self, request: Request, reply: Reply) -> Usage:
+        """Usage with what is counted here: all of it, or, where a stream broke off, its output. Counts that were made
+        before stay."""
+        if reply.usage is not None and reply.raw_usage is None:
+            return reply.usage
         text = wire.written_text(request.api, reply) if reply.body or reply.events else ""
         output = self.counter.count_text(text, request.model) if text else 0
+        if reply.usage is not None:
+            return replace(reply.usage, output=max(reply.usage.output, output))
         return Usage(input=self.prompt_tokens(request), output=output, estimated=True)
 
     @staticmethod
@@ -343,6 +353,13 @@ class Ladder(Struct, frozen=True):
 
     up: tuple[str, ...] = ()
     down: tuple[str, ...] = ()
+
+
+def _runs_on(request: Request, reply: Reply) -> bool:
+    """Whether the provider goes on with the answer, and bills it, whoever listens: a response in the background."""
+    if request.api != "responses" or reply.finish != "incomplete":
+        return False
+    return not request.stream or request.body.get("background") is True
 
 
 def _is_asked(request: Request, model: str) -> bool:

@@ -150,7 +150,7 @@ def _text(content: Any) -> str:
 
 def _block_text(block: Any) -> str:
     shown = record(block)
-    called = [text(shown.get("name")), encode(shown["input"]).decode()] if "input" in shown else []
+    called = [text(shown.get("name")), _arguments(shown)] if "input" in shown else []
     return "\n".join(piece for piece in (parts.text_of([block]), *called) if piece)
 
 
@@ -158,9 +158,12 @@ def _spoken(block: Json) -> str:
     """What a block of an answer says: its text, or the arguments of the tool it calls."""
     if block.get("type") == "text":
         return text(block.get("text"))
-    if "partial_json" in block:
-        return text(block["partial_json"])
-    return encode(block["input"]).decode() if "input" in block else ""
+    return _arguments(block) if "input" in block else text(block.get("partial_json"))
+
+
+def _arguments(block: Json) -> str:
+    """What a tool is called with: as far as it came, where the stream broke off."""
+    return text(block["partial_json"]) if "partial_json" in block else encode(block["input"]).decode()
 
 
 def _schema(body: Json) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from costopt.types import Api, Json, Reply, Usage
 from costopt.wire import answers, sse, tally, usage_chunks
 from costopt.wire.base import Dialect, Event, Summary
@@ -57,19 +59,20 @@ def read_events(
     seen = sse.parse(events)
     body = spoken.assemble(seen)
     said = spoken.summary(body)
+    whole = status < 400 and spoken.complete(seen) and not any(map(_torn, seen))
     reply = Reply(
         status=status,
         headers=headers,
         body=encode(body) if seen else b"",
         events=events,
         model=said.model,
-        usage=_believed(said),
+        usage=_believed(said) if whole else _so_far(api, said),
         raw_usage=said.raw_usage,
         finish=said.finish if status < 400 else "error",
         first_ns=first_ns,
         asked_usage=None if asked is None else usage_chunks.wanted(asked),
     )
-    return reply, status < 400 and spoken.complete(seen) and not any(map(_torn, seen))
+    return reply, whole
 
 
 def _torn(event: Event) -> bool:
@@ -84,6 +87,15 @@ def _believed(said: Summary) -> Usage | None:
     if usage is None or usage.output or usage.prompt or usage.searches or said.finish == "error":
         return usage
     return None
+
+
+def _so_far(api: Api, said: Summary) -> Usage | None:
+    """The usage of a stream that broke off. What came before the model stopped counts less output than there is:
+    Claude's start counts one token, whatever follows. Responses tell usage in their last event alone."""
+    usage = _believed(said)
+    if usage is None or api == "responses" or said.finish not in ("incomplete", "error"):
+        return usage
+    return replace(usage, estimated=True)
 
 
 def answer(api: Api, reply: Reply) -> Json:

@@ -123,6 +123,45 @@ def test_replies_carry_what_the_answer_says() -> None:
     assert reply.usage == Usage(input=9, output=1) and reply.raw_usage == COUNTS
 
 
+START = (
+    b'data: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":9,"output_tokens":1}}}\n\n'
+)
+SAID = b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a b"}}\n\n'
+STOPPED = b'data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":7}}\n\n'
+FAILED = b'data: {"type":"error","error":{"type":"overloaded_error"}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("raw", "usage"),
+    [
+        (START + SAID, Usage(9, output=1, estimated=True)),
+        (START + SAID + FAILED, Usage(9, output=1, estimated=True)),
+        (START + SAID + STOPPED, Usage(9, output=7)),
+    ],
+    ids=["cut", "failed", "stopped"],
+)
+def test_the_start_of_a_message_counts_no_output(raw: bytes, usage: Usage) -> None:
+    reply, complete = wire.read_events("messages", 200, (), raw)
+    assert (reply.usage, complete) == (usage, False)
+
+
+def test_usage_so_far_is_not_that_of_a_chat_that_broke_off() -> None:
+    first = BARE[: BARE.index(b"\n\n")][:-1] + b',"usage":{"prompt_tokens":9,"completion_tokens":1}}\n\n'
+    assert wire.read_events("chat", 200, (), first)[0].usage == Usage(9, output=1, estimated=True)
+    assert wire.read_events("chat", 200, (), first + DONE)[0].usage == Usage(9, output=1)
+
+
+@pytest.mark.parametrize(("kind", "searches"), [("url_citation", 1), ("file_citation", 0)])
+def test_a_chat_that_cites_pages_has_searched(kind: str, searches: int) -> None:
+    message = {"content": "a", "annotations": [{"type": kind}]}
+    body = {
+        "choices": [{"message": message, "finish_reason": "stop"}, None, {"message": None}],
+        "usage": COUNTS,
+    }
+    reply = wire.read_body("chat", 200, (), msgspec.json.encode(body))
+    assert reply.usage is not None and reply.usage.searches == searches
+
+
 def test_an_error_status_is_an_error_whatever_the_body() -> None:
     body = b'{"choices":[{"finish_reason":"stop","message":{}}]}'
     assert wire.read_body("chat", 429, (), body).finish == "error"
