@@ -103,7 +103,7 @@ DEAREST: dict[str, tuple[Api, Request, dict[str, Any]]] = {
     "chat search by a plugin": (
         "chat",
         asked("chat", "gpt-4o", plugins=[{"id": "web"}], max_tokens=100),
-        chat(128_000, 100, server_tool_use={"web_search_requests": 1}),
+        chat(128_000, 100),
     ),
     "responses search": (
         "responses",

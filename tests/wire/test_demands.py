@@ -26,6 +26,11 @@ URL = f"data:image/png;base64,{DATA}"
         ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 3}]}, 3),
         ({"tools": [{"type": "web_search_20250305", "max_uses": 3}, {"type": "web_search"}]}, None),
         ({"tools": [{"google_search": {}}]}, None),
+        ({"tools": [{"googleSearchRetrieval": {}}]}, None),
+        ({"extra_body": {"tools": [{"type": "web_search", "max_uses": 2}]}}, 2),
+        ({"plugins": [{"id": "web", "max_results": 9}]}, 1),
+        ({"search_parameters": {"mode": "auto"}}, 1),
+        ({"search_parameters": {"mode": "off"}}, 0),
         ({"max_tool_calls": 4}, 0),
     ],
 )
