@@ -1,7 +1,8 @@
 """Budgets: money is set aside before a call and booked after it, in one SQLite file that processes share.
 
 Amounts are integer nano-USD. What is booked plus what is held never passes a limit, whoever asks at once.
-A hold expires by itself, so a killed process leaks nothing; one that is settled late is booked all the same.
+A hold counts while the process that made it is there, and for `HOLD_S` in any case: a long call keeps what it may
+spend, a killed process leaks nothing. One that is settled late is booked all the same.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from costopt.effects import Claim, Hold
 from costopt.errors import BudgetExceeded
 from costopt.money import exact
 from costopt.types import Nano
+from costopt.world import presence
 from costopt.world.clock import SECOND
 from costopt.world.files import StoreUnavailable, private_file
+from costopt.world.presence import Presence
 from costopt.world.waiting import after_fork
 
-#: How long a hold counts when nobody settles it, seconds.
+#: How long a hold counts at least that nobody settles, seconds; longer while its process is there.
 HOLD_S = 15 * 60.0
 #: Windows and lost holds are kept this long after their end, so that late settlements find them.
 KEEP_NS = 32 * 86400 * SECOND
@@ -57,6 +60,7 @@ class Wallet:
         self._hold_ns = int(hold_s * SECOND)
         self._inherited: list[sqlite3.Connection] = []
         self._con: sqlite3.Connection | None = None
+        self._presence: Presence | None = None
         self._reset()
         after_fork(self._reset)
 
@@ -64,16 +68,19 @@ class Wallet:
         if self._con is not None:
             self._inherited.append(self._con)  # SQLite forbids using or closing it in a forked child
         self._con = None
+        if self._presence is not None:
+            self._presence.forget()
+        self._presence = None
         self._pruned = 0
         self._lock = threading.RLock()
 
     def reserve(self, call: str, claims: tuple[Claim, ...], nano: Nano, now: int) -> Hold:
         """Set `nano` aside in all `claims` or in none. Raises BudgetExceeded."""
-        hold = Hold(f"{call}:{secrets.token_hex(8)}", claims, nano)
         with self._transaction() as con:
+            hold = Hold(f"{call}:{secrets.token_hex(8)}:{self._holder()}", claims, nano)
             self._prune(con, now)
             for claim in claims:
-                _check(con, claim, nano, now)
+                self._check(con, claim, nano, now)
             rows = [(*window, hold.id, nano, now + self._hold_ns) for window in _windows(hold)]
             con.executemany("INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?)", rows)
         return hold
@@ -100,14 +107,51 @@ class Wallet:
     def held(self, scope: str, start: int, end: int, now: int) -> Nano:
         """What is set aside for `scope` in exactly this window at `now`."""
         with self._transaction() as con:
-            return _held(con, Claim(scope, 0, start, end), now)
+            return self._held(con, Claim(scope, 0, start, end), now)
 
     def close(self) -> None:
-        """Close the file. May be called again; the next use opens it anew (in memory: empty)."""
+        """Close the file. May be called again; the next use opens it anew (in memory: empty). Holds of calls still
+        under way count for `HOLD_S` only."""
         with self._lock:
             if self._con is not None:
                 self._con.close()
             self._con = None
+            if self._presence is not None:
+                self._presence.end()
+            self._presence = None
+
+    def _holder(self) -> str:
+        """The name under which this wallet's holds count while its process is there."""
+        if self._path is None:
+            return ""
+        if self._presence is None:
+            self._presence = Presence(self._path)
+        return self._presence.name
+
+    def _is_there(self, hold: str) -> bool:
+        """Whether the wallet that made the hold of this id is in use."""
+        name = hold.rpartition(":")[2]
+        if self._path is None or (self._presence is not None and name == self._presence.name):
+            return True
+        return presence.there(self._path, name)
+
+    def _check(self, con: sqlite3.Connection, claim: Claim, nano: Nano, now: int) -> None:
+        query = "SELECT nano FROM spend WHERE scope = ? AND start = ? AND end = ?"
+        row = con.execute(query, (claim.scope, claim.start, claim.end)).fetchone()
+        spent: Nano = row[0] if row else 0
+        held = self._held(con, claim, now)
+        if spent + held + nano > claim.limit:
+            raise BudgetExceeded(_refusal(claim, spent, held, nano), claim.scope)
+
+    def _held(self, con: sqlite3.Connection, claim: Claim, now: int) -> Nano:
+        window = claim.scope, claim.start, claim.end
+        query = "SELECT SUM(nano), MIN(expires) FROM hold WHERE scope = ? AND start = ? AND end = ?"
+        nano, first = con.execute(query, window).fetchone()
+        if first is None or first > now:
+            return nano or 0
+        old = "SELECT id, nano FROM hold WHERE scope = ? AND start = ? AND end = ? AND expires <= ?"
+        lost = [held for hold, held in con.execute(old, (*window, now)) if not self._is_there(hold)]
+        return int(nano - sum(lost))
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
@@ -143,6 +187,8 @@ class Wallet:
         self._pruned = now
         con.execute("DELETE FROM spend WHERE end < ?", (now - KEEP_NS,))
         con.execute("DELETE FROM hold WHERE expires < ?", (now - KEEP_NS,))
+        if self._path is not None:
+            presence.sweep(self._path)
 
 
 def _windows(hold: Hold) -> set[tuple[str, int, int]]:
@@ -171,21 +217,6 @@ def _write_ahead(con: sqlite3.Connection) -> None:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.002)
-
-
-def _check(con: sqlite3.Connection, claim: Claim, nano: Nano, now: int) -> None:
-    query = "SELECT nano FROM spend WHERE scope = ? AND start = ? AND end = ?"
-    row = con.execute(query, (claim.scope, claim.start, claim.end)).fetchone()
-    spent: Nano = row[0] if row else 0
-    held = _held(con, claim, now)
-    if spent + held + nano > claim.limit:
-        raise BudgetExceeded(_refusal(claim, spent, held, nano), claim.scope)
-
-
-def _held(con: sqlite3.Connection, claim: Claim, now: int) -> Nano:
-    query = "SELECT SUM(nano) FROM hold WHERE scope = ? AND start = ? AND end = ? AND expires > ?"
-    (nano,) = con.execute(query, (claim.scope, claim.start, claim.end, now)).fetchone()
-    return nano or 0
 
 
 def _refusal(claim: Claim, spent: Nano, held: Nano, nano: Nano) -> str:

@@ -6,10 +6,12 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from threads import together
@@ -90,15 +92,41 @@ def test_windows_and_scopes_are_separate(wallet):
     assert wallet.spent("all", NOW, NOW + 2 * DAY) == 10
 
 
-def test_a_hold_nobody_settles_expires_and_late_settlement_is_booked(wallet):
-    hold = wallet.reserve("killed", (claim(10),), 10, NOW)
+def test_a_hold_of_a_long_call_counts_until_it_is_settled(wallet):
+    hold = wallet.reserve("long", (claim(10),), 10, NOW)
+    later = NOW + 10 * int(HOLD_S * SECOND)
+    with pytest.raises(BudgetExceeded):
+        wallet.reserve("b", (claim(10),), 1, later)
+    wallet.settle(hold, 7)
+    wallet.settle(wallet.reserve("b", (claim(10),), 3, later), 3)
+    assert wallet.spent("all", NOW, NOW + DAY) == 10
+
+
+def test_a_hold_expires_when_its_wallet_is_gone_and_late_settlement_is_booked(tmp_path):
+    first, second = Wallet(tmp_path / "budgets.sqlite3"), Wallet(tmp_path / "budgets.sqlite3")
+    hold = first.reserve("one", (claim(10),), 10, NOW)
     later = NOW + int(HOLD_S * SECOND)
     with pytest.raises(BudgetExceeded):
-        wallet.reserve("b", (claim(10),), 1, later - 1)
-    second = wallet.reserve("b", (claim(10),), 10, later)
-    wallet.settle(hold, 7)
-    wallet.settle(second, 3)
-    assert wallet.spent("all", NOW, NOW + DAY) == 10
+        second.reserve("two", (claim(10),), 1, later)
+    first.close()
+    with pytest.raises(BudgetExceeded):
+        second.reserve("two", (claim(10),), 1, later - 1)
+    second.settle(second.reserve("two", (claim(10),), 10, later), 3)
+    first.settle(hold, 7)
+    assert second.spent("all", NOW, NOW + DAY) == 10
+    first.close()
+    second.close()
+
+
+def test_an_older_versions_hold_expires(wallet):
+    with wallet._transaction() as con:
+        row = ("all", NOW, NOW + DAY, "call:0123456789abcdef", 10, NOW + 5)
+        con.execute("INSERT INTO hold VALUES (?, ?, ?, ?, ?, ?)", row)
+    if wallet._path is not None:
+        assert (wallet.held("all", NOW, NOW + DAY, NOW), wallet.held("all", NOW, NOW + DAY, NOW + 5)) == (
+            10,
+            0,
+        )
 
 
 def test_settling_twice_books_once(wallet):
@@ -142,6 +170,7 @@ def test_a_hundred_threads_never_pass_the_cap(wallet):
 
 SPENDER = """
 import sys
+import tempfile
 from pathlib import Path
 from costopt.effects import Claim
 from costopt.errors import BudgetExceeded
@@ -188,8 +217,27 @@ def test_a_killed_process_leaks_nothing(tmp_path):
     assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False).returncode == -9
     wallet = Wallet(path)
     assert wallet.held("all", NOW, NOW + DAY, NOW) == 10
+    assert len(list(tmp_path.glob("*-holder-*"))) == 1
     wallet.reserve("b", (claim(10),), 10, NOW + int(HOLD_S * SECOND))
     wallet.close()
+    assert not list(tmp_path.glob("*-holder-*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_does_not_stand_for_its_parent(tmp_path):
+    path = tmp_path / "budgets.sqlite3"
+    parent = (
+        "import os, sys; from pathlib import Path; from costopt.effects import Claim;"
+        "from costopt.world.wallet import Wallet; wallet = Wallet(Path(sys.argv[1]));"
+        f"wallet.reserve('a', (Claim('all', 10, {NOW}, {NOW + DAY}),), 10, {NOW});"
+        "os.fork() and os.kill(os.getpid(), 9); print('alone', flush=True); sys.stdin.readline()"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, str(path)], stdin=PIPE, stdout=PIPE) as process:
+        assert process.wait() == -9
+        assert process.stdout and process.stdout.readline() == b"alone\n"
+        wallet = Wallet(path)
+        assert wallet.held("all", NOW, NOW + DAY, NOW + int(HOLD_S * SECOND)) == 0
+        wallet.close()
 
 
 def test_the_file_is_private_and_closing_leaves_no_descriptor(tmp_path):
@@ -238,60 +286,84 @@ def test_a_forked_child_has_its_own_connection(tmp_path):
 
 
 class Model(RuleBasedStateMachine):
-    """The wallet against the plainest possible account of two budgets, the second within the first."""
+    """Wallets of several processes against the plainest possible account of two budgets, the second within the first.
+    What living ones hold and all have spent never passes a limit, however long their calls take."""
 
     LIMITS = {"all": 100, "user=a": 40}
 
     def __init__(self) -> None:
         super().__init__()
-        self.wallet = Wallet(None, hold_s=10)
+        self.folder = tempfile.TemporaryDirectory()
+        self.wallets = [self.wallet() for _ in range(2)]
         self.now = NOW
         self.spent = dict.fromkeys(self.LIMITS, 0)
-        self.open: list[tuple[Hold, int]] = []
+        self.open: list[tuple[Hold, int, Wallet]] = []
+
+    def wallet(self) -> Wallet:
+        return Wallet(Path(self.folder.name) / "budgets.sqlite3", hold_s=10)
 
     def held(self, scope: str) -> int:
-        alive = (hold for hold, expires in self.open if expires > self.now)
+        alive = (hold for hold, expires, wallet in self.open if expires > self.now or wallet in self.wallets)
         return sum(hold.nano for hold in alive if any(c.scope == scope for c in hold.claims))
 
-    @rule(scopes=st.sampled_from([("all",), ("user=a",), ("all", "user=a")]), nano=st.integers(0, 60))
-    def reserve(self, scopes: tuple[str, ...], nano: int) -> None:
+    @rule(
+        who=st.integers(0, 1),
+        scopes=st.sampled_from([("all",), ("user=a",), ("all", "user=a")]),
+        nano=st.integers(0, 60),
+    )
+    def reserve(self, who: int, scopes: tuple[str, ...], nano: int) -> None:
         claims = tuple(claim(self.LIMITS[s], s) for s in scopes)
         fits = all(self.spent[s] + self.held(s) + nano <= self.LIMITS[s] for s in scopes)
         try:
-            hold = self.wallet.reserve("call", claims, nano, self.now)
+            hold = self.wallets[who].reserve("call", claims, nano, self.now)
         except BudgetExceeded:
             assert not fits
         else:
             assert fits
-            self.open.append((hold, self.now + 10 * SECOND))
+            self.open.append((hold, self.now + 10 * SECOND, self.wallets[who]))
 
     @rule(which=st.integers(0, 99), share=st.integers(0, 100), again=st.booleans())
     def settle(self, which: int, share: int, again: bool) -> None:
-        if not self.open:
+        living = [each for each in self.open if each[2] in self.wallets]
+        if not living:
             return
-        hold, _ = self.open.pop(which % len(self.open))
+        settled = living[which % len(living)]
+        self.open.remove(settled)
+        hold, _, wallet = settled
         nano = hold.nano * share // 100
-        self.wallet.settle(hold, nano)
+        wallet.settle(hold, nano)
         if again:
-            self.wallet.settle(hold, nano)
+            wallet.settle(hold, nano)
         for c in hold.claims:
             self.spent[c.scope] += nano
 
-    @rule(seconds=st.integers(0, 6))
+    @rule(seconds=st.integers(0, 25))
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
+
+    @rule(who=st.integers(0, 1))
+    def die(self, who: int) -> None:
+        """The process ends: its locks go, its files stay."""
+        if self.wallets[who]._presence is not None:
+            self.wallets[who]._presence.forget()
+        self.wallets[who] = self.wallet()
 
     @invariant()
     def agrees(self) -> None:
         for scope in self.LIMITS:
-            assert self.wallet.spent(scope, NOW, NOW + DAY) == self.spent[scope]
-            assert self.wallet.held(scope, NOW, NOW + DAY, self.now) == self.held(scope)
+            for wallet in self.wallets:
+                assert wallet.spent(scope, NOW, NOW + DAY) == self.spent[scope]
+                assert wallet.held(scope, NOW, NOW + DAY, self.now) == self.held(scope)
+            assert self.spent[scope] <= self.LIMITS[scope]
 
     def teardown(self) -> None:
-        self.wallet.close()
+        for wallet in self.wallets:
+            wallet.close()
+        self.folder.cleanup()
 
 
 TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
 
 
 def test_a_ctrl_c_as_a_transaction_begins_leaves_none_open(tmp_path: Path) -> None:
