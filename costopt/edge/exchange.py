@@ -74,12 +74,14 @@ class Exchange:
         """What the provider gets: the caller's own bytes without our headers, or the edited body if one was edited."""
         if request.raw and not self._told:
             return self.sent
-        headers = _not_ours(self.sent)
-        new = partial(self.library.Request, self.sent.method, self.sent.url, extensions=self.sent.extensions)
+        headers, url = _not_ours(self.sent), self.sent.url
+        new = partial(self.library.Request, self.sent.method, extensions=self.sent.extensions)
         if request.raw:
-            return new(headers=headers, stream=self.sent.stream)
+            return new(url, headers=headers, stream=self.sent.stream)
+        if request.model != self.request.model:
+            url = wire.with_deployment(str(url), request.model)
         kept = [(name, value) for name, value in headers if name.lower() != b"content-length"]
-        return new(headers=kept, content=msgspec.json.encode(request.body))
+        return new(url, headers=kept, content=msgspec.json.encode(request.body))
 
     def foreign(self, request: Request) -> bool:
         """Whether the flow sends this call to another provider than the client's own."""

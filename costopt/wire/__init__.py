@@ -11,9 +11,10 @@ from costopt.wire.reply import (
     read_body,
     read_events,
     texts,
+    uncounted,
     written_text,
 )
-from costopt.wire.urls import deployment, recognise, unread
+from costopt.wire.urls import deployment, recognise, unread, with_deployment
 
 __all__ = [
     "answer",
@@ -27,6 +28,8 @@ __all__ = [
     "read_events",
     "recognise",
     "texts",
+    "uncounted",
     "unread",
+    "with_deployment",
     "written_text",
 ]

@@ -3,7 +3,7 @@ much."""
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from costopt.types import Api
 
@@ -37,6 +37,13 @@ def deployment(path: str) -> str:
     names none."""
     name, slash, _ = path.partition("/deployments/")[2].partition("/")
     return unquote(name) if slash else ""
+
+
+def with_deployment(url: str, model: str) -> str:
+    """`url` for another model, where it names one: providers take that name, not the body's."""
+    before, found, rest = url.partition("/deployments/")
+    name, slash, after = rest.partition("/")
+    return f"{before}{found}{quote(model, safe='')}/{after}" if name and slash else url
 
 
 def unread(method: str, path: str) -> bool:

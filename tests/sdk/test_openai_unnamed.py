@@ -10,7 +10,7 @@ from ledgers import facts
 from sdk.openai_http import LIBRARY, Heard, as_json, openai
 
 import costopt
-from costopt.policy import Budget, Cache, Policy
+from costopt.policy import Budget, Cache, Model, Policy
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = {
@@ -128,3 +128,24 @@ def test_what_asks_no_model_passes_untouched(
         assert "x-costopt-call" not in answer.headers
     assert len(provider.heard) == 1
     assert answer.status_code == LIBRARY.codes.OK
+
+
+@pytest.mark.parametrize("settings", [{}, {"azure_deployment": "gpt-4o"}], ids=["by model", "by deployment"])
+def test_a_cheaper_model_is_asked_at_its_own_deployment(
+    tmp_path: Path, provider: Provider, settings: Any
+) -> None:
+    ladder = (Model("azure/gpt-4o-mini"), Model("azure/gpt-4o"))
+    narrow = Budget(2 * COST, "day", on_exceed="downgrade")
+    with costopt.Optimizer(Policy(models=ladder, budgets=(narrow,)), ledger=tmp_path) as optimizer:
+        client = openai.AzureOpenAI(
+            api_key="k",
+            api_version="2024-10-21",
+            azure_endpoint="https://mine.openai.azure.com",
+            http_client=provider.http(),
+            **settings,
+        )
+        optimizer.wrap(client).chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=1000)
+    (sent,) = provider.heard
+    assert sent.url.path == "/openai/deployments/gpt-4o-mini/chat/completions"
+    assert sent.url.params["api-version"] == "2024-10-21"
+    assert b'"model":"gpt-4o-mini"' in sent.content
