@@ -32,10 +32,13 @@ class Presence:
             _lock(self._file)
 
     def end(self) -> None:
-        """From now on nobody is there under this name."""
-        self.forget()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        """From now on nobody is there under this name. So it ends, too, when it is itself forgotten."""
+        if self._file is not None:
+            self.forget()
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
+
+    __del__ = end
 
     def forget(self) -> None:
         """The same in a forked child, whose parent is still there."""
