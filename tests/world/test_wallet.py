@@ -210,8 +210,8 @@ def test_a_killed_process_leaks_nothing(tmp_path):
     path = tmp_path / "budgets.sqlite3"
     killed = (
         "import os, sys; from pathlib import Path; from costopt.effects import Claim;"
-        "from costopt.world.wallet import Wallet;"
-        f"Wallet(Path(sys.argv[1])).reserve('a', (Claim('all', 10, {NOW}, {NOW + DAY}),), 10, {NOW});"
+        "from costopt.world.wallet import Wallet; wallet = Wallet(Path(sys.argv[1]));"
+        f"wallet.reserve('a', (Claim('all', 10, {NOW}, {NOW + DAY}),), 10, {NOW});"
         "os.kill(os.getpid(), 9)"
     )
     assert subprocess.run([sys.executable, "-c", killed, str(path)], check=False).returncode == -9
