@@ -320,11 +320,13 @@ class Plan:
         before stay."""
         if reply.usage is not None and reply.raw_usage is None:
             return reply.usage
-        text = wire.written_text(request.api, reply) if reply.body or reply.events else ""
+        came = reply.body or reply.events
+        text = wire.written_text(request.api, reply) if came else ""
         output = self.counter.count_text(text, request.model) if text else 0
         if reply.usage is not None:
             return replace(reply.usage, output=max(reply.usage.output, output))
-        return Usage(input=self.prompt_tokens(request), output=output, estimated=True)
+        told = wire.uncounted(request.api, reply) if came else Usage()
+        return replace(told, input=self.prompt_tokens(request), output=output, estimated=True)
 
     @staticmethod
     def delayed(request: Request, reply: Reply, ticket: Ticket) -> Reply:

@@ -23,6 +23,7 @@ _DIALECTS: dict[Api, Dialect] = {
 }
 _NOTHING = Summary("", None, None, "error")
 _CHUNKED = ("chat", "completions")
+_NO_COUNTS: Json = {"total_tokens": 0}
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -165,6 +166,11 @@ def written_text(api: Api, reply: Reply) -> str:
 def texts(api: Api, reply: Reply) -> list[str]:
     """Each text of the answer that its reader takes alone (`costopt.wire.answers`)."""
     return answers.texts(api, answer(api, reply))
+
+
+def uncounted(api: Api, reply: Reply) -> Usage:
+    """What an answer without usage tells of its bill all the same: its service tier, and how often it searched."""
+    return _DIALECTS[api].summary({**answer(api, reply), "usage": _NO_COUNTS}).usage or Usage()
 
 
 def calls(api: Api, reply: Reply) -> list[tuple[str, str]]:

@@ -58,6 +58,19 @@ def test_usage_the_provider_did_not_send_is_counted_and_says_so() -> None:
     assert receipt.model == MODEL
 
 
+def test_an_answer_without_usage_tells_its_tier_and_its_searches_all_the_same() -> None:
+    """As a stream that nobody asked to report usage."""
+    body = msgspec.json.decode(answer("Paris", model="gpt-4o-search-preview").body)
+    del body["usage"]
+    body["choices"][0]["message"]["annotations"] = [{"type": "url_citation"}]
+    world = World(lambda _: wire.read_body("chat", 200, (), msgspec.json.encode(body)))
+    receipt = bill(serve(request(model="gpt-4o-search-preview"), Policy(), world))
+    assert receipt.usage.estimated and receipt.usage.searches == 1
+    assert receipt.cost is not None and receipt.cost > 25_000_000
+    body |= {"service_tier": "priority", "model": MODEL}
+    assert bill(serve(request(), Policy(), world)).usage.service_tier == "priority search:cited"
+
+
 def asked_claude() -> Request:
     asked = request(api="messages", model="claude-sonnet-4-5", stream=True)
     return msgspec.structs.replace(asked, provider="anthropic")
