@@ -84,14 +84,15 @@ class Plan:
         return Entry(kept, request.at, request.at + int(self.policy.cache.ttl * 1e9))
 
     def hit(self, request: Request, entry: Entry, tier: Tier = "") -> Reply:
-        """The stored answer, at no cost; it saves what the stored call had cost. Both are unknown where that is."""
+        """The stored answer, at no cost; it saves what its call would have cost without costopt: the answer's own
+        price, and what other levers had made of that. Both are unknown where that price is."""
         found = tier or entry.reply.tier or "memory"
         lever = "share" if found == "flight" else "cache"
         request.note(lever, "answered by a call in flight" if found == "flight" else f"hit in {found}")
         paid = entry.reply.receipt
-        if paid is None:
-            return replace(entry.reply, tier=found)
-        if paid.cost is None:  # nobody knows what it saves, so it is no more priced than the stored call
+        if (
+            paid is None or paid.cost is None
+        ):  # nobody knows what it saves: no more priced than the stored call
             return replace(entry.reply, tier=found)
         basis: Basis = "estimated" if paid.usage.estimated else "derived"
         savings = (Saving(lever, paid.cost, basis, "the stored call paid again"), *paid.savings)

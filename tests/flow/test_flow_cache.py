@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 import msgspec
 import pytest
-from flow_material import always, bill
+from flow_material import LADDER, LARGE_COST, always, bill, failing
 from msgspec.structs import replace
-from scripted import World, answer, request, serve
+from scripted import MODEL, World, answer, request, serve
 
 from costopt import effects as ask
 from costopt import wire
 from costopt.decide import keys
 from costopt.errors import UpstreamError
-from costopt.policy import Cache, Policy
-from costopt.types import Control, Entry, Reply
+from costopt.policy import Cache, Cascade, Policy, Retry, Route
+from costopt.types import Control, Entry, Reply, Request
 
 CACHING = Policy(cache=Cache())
 
@@ -30,6 +31,32 @@ def test_a_repeat_is_answered_from_the_cache_and_saves_what_the_call_had_cost() 
     assert (saving.lever, saving.nano, saving.basis) == ("cache", bill(first).cost, "derived")
     assert again.usage == first.usage
     assert [record.outcome for record in world.records] == ["ok", "hit"]
+
+
+#: What the provider says, of each model or try, and how the policy takes it.
+WAYS: dict[str, tuple[Policy, Request, Callable[[Request], Reply]]] = {
+    "chosen": (Policy(cache=Cache(), models=LADDER, route=Route()), request(model="auto"), World().call),
+    "failed check": (
+        Policy(cache=Cache(), models=LADDER, route=Route(cascade=Cascade("json"))),
+        request(model="auto"),
+        lambda sent: answer("no" if sent.model == MODEL else "{}", model=sent.model),
+    ),
+    "retried": (
+        Policy(cache=Cache(), retry=Retry(attempts=3)),
+        request(model="gpt-4o"),
+        failing(UpstreamError(None, TimeoutError())),
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_hit_saves_what_its_call_would_have_cost_whatever_went_wrong_before(way: str) -> None:
+    policy, sent, provider = WAYS[way]
+    world = World(provider)
+    first, again = (bill(serve(replace(sent, notes=[]), policy, world)) for _ in range(2))
+    assert (again.cost, sum(saving.nano for saving in again.savings)) == (0, LARGE_COST)
+    if first.cost is not None:
+        assert first.cost + sum(saving.nano for saving in first.savings) == LARGE_COST
 
 
 @pytest.mark.parametrize(
