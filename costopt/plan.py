@@ -90,9 +90,7 @@ class Plan:
         lever = "share" if found == "flight" else "cache"
         request.note(lever, "answered by a call in flight" if found == "flight" else f"hit in {found}")
         paid = entry.reply.receipt
-        if (
-            paid is None or paid.cost is None
-        ):  # nobody knows what it saves: no more priced than the stored call
+        if paid is None or paid.cost is None:  # nobody knows what it saves, so it is no more priced either
             return replace(entry.reply, tier=found)
         basis: Basis = "estimated" if paid.usage.estimated else "derived"
         savings = (Saving(lever, paid.cost, basis, "the stored call paid again"), *paid.savings)
