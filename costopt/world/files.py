@@ -14,9 +14,15 @@ class StoreUnavailable(OSError):
 
 
 def expanded(path: str | Path) -> Path:
-    """`path` with `~` as the home folder. Raises LedgerError where there is no such home."""
+    """`path` from the root on, with `~` as the home folder, so that it names the same place after a `chdir`.
+
+    Raises LedgerError where there is no such home or the working folder is gone.
+    """
     try:
-        return Path(path).expanduser()
+        return Path(path).expanduser().absolute()
+    except OSError as error:
+        mend = "write a whole path"
+        raise LedgerError(f"{path}: the working folder cannot be used ({error}); {mend}") from None
     except RuntimeError:
         raise LedgerError(
             f"{path}: there is no such home folder (is HOME set?); write a whole path"
