@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakSet
 
@@ -40,13 +41,15 @@ class Engine:
     ) -> None:
         self._prices = load_prices()
         self.policy = load(policy, known=self._prices.knows, names=self._prices.names)
+        self._watcher = self._watch() if reload and self.policy.source else None
+        self._ledger = ledger
         self.world = World(self.policy, _folder(self.policy, ledger), clock)
+        if self._watcher is not None:
+            self.world.make_stores()
         if self.policy.strict:
             self.world.open()
         self._counter = counter()
         self._handler = self._compose(self.policy)
-        watched = reload and self.policy.source
-        self._watcher = Watcher(self.policy.source, known=self._prices.knows) if watched else None
         self._closed = False
         self._calls = count()
         self._streams: WeakSet[Live] = WeakSet()
@@ -95,6 +98,7 @@ class Engine:
     def _mark_process(self) -> None:
         """In a forked child: ids of its own, and its parent's streams are its parent's to settle."""
         self._process = os.urandom(4).hex()
+        self._reloading = Lock()
         for live in list(self._streams):
             live.forget()
         self._streams.clear()
@@ -103,11 +107,23 @@ class Engine:
         book = load_prices(policy.prices) if policy.prices else self._prices
         return compose(Plan(policy, book, self._counter))
 
+    def _watch(self) -> Watcher:
+        watcher = Watcher(self.policy.source, known=self._prices.knows)
+        self.policy = watcher.policy
+        after_fork(watcher.renew_lock)
+        return watcher
+
     def _reload(self, watcher: Watcher) -> None:
-        policy = watcher.current(self.world.clock.now())
-        if policy is not self.policy:
-            self.policy = self.world.policy = policy
+        now = self.world.clock.now()
+        if watcher.current(now) is self.policy:
+            return
+        with self._reloading:
+            policy = watcher.current(now)
+            if policy is self.policy:  # another thread has taken it up
+                return
             self._handler = self._compose(policy)
+            self.world.take_up(policy, _folder(policy, self._ledger))
+            self.policy = policy
 
 
 def _folder(policy: Policy, ledger: str | Path | None) -> Path | None:

@@ -22,7 +22,7 @@ class Optimizer(Engine):
 
     `policy`: a preset's name, a YAML path, a mapping of the same shape or a `Policy`; default `balanced`.
     `ledger`: the folder for ledger, disk cache and budgets; default the policy's (`~/.costopt`).
-    `reload`: re-read a policy file when it changes (cache sizes and the ledger's place stay as they were).
+    `reload`: take up a policy file that has changed, all but the ledger's place, once it has lain still for a second.
     `clock`: another clock than the machine's, for tests.
     Usable from any thread and event loop. Close it, or use it in a `with` or `async with` block.
     Raises PolicyError, and LedgerError where the policy is strict and the ledger cannot be used.

@@ -89,6 +89,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._closed = False
+        self._retired = False
         self._reset()
         after_fork(self._reset)
 
@@ -135,6 +136,13 @@ class Clock:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
+    def retire(self) -> None:
+        """Nobody holds this clock any more: end its thread after the last timer. The garbage collector may call this
+        anywhere."""
+        with self._wake:
+            self._retired = True
+            self._wake.notify()
+
     def _woken(self, timer: Timer, future: Future[None]) -> None:
         timer.cancel()
         self._sleeping.discard(future)
@@ -145,10 +153,15 @@ class Clock:
             self._thread.start()
 
     def _serve(self) -> None:
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        """Its own frame: what a sleeping thread has in its variables stays alive."""
         run = self._next()
-        while run is not None:
+        if run is not None:
             call_quietly(run)
-            run = self._next()
+        return run is not None
 
     def _next(self) -> Callable[[], object] | None:
         """Wait for the next thing that is due; None when closed or idle for long."""
@@ -158,6 +171,8 @@ class Clock:
                 if run is not None:
                     return run
                 due = self._timers.next_due()
+                if due is None and self._retired:
+                    break
                 wait_s = IDLE_S if due is None else (due - self.mono()) / SECOND
                 notified = self._wake.wait(max(0.0, wait_s))
                 if due is None and not notified and self._timers.next_due() is None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import sqlite3
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -21,7 +22,7 @@ from msgspec.structs import replace
 from costopt import effects as ask
 from costopt.effects import Effect, Perform, Work
 from costopt.errors import Closed, LedgerError, StoreFailed
-from costopt.policy import Policy
+from costopt.policy import Cache, Policy
 from costopt.types import Entry, Record, Reply, Request
 from costopt.world.clock import Clock
 from costopt.world.disk import DiskCache
@@ -42,6 +43,10 @@ from costopt.world.writer import Partial, Writer
 _log = logging.getLogger("costopt")
 #: How long a disk cache in trouble is left alone, so that no call waits for it again and again.
 DISK_REST_NS = 30 * 10**9
+STAYS = (
+    "costopt: ledger.path: a reload cannot move ledger, disk cache and budgets. They stay as they were (%s) until the "
+    "next Optimizer is made"
+)
 
 
 class World:
@@ -50,8 +55,11 @@ class World:
     def __init__(self, policy: Policy, folder: Path | None, clock: Clock | None = None) -> None:
         self.policy = policy
         self.folder = folder
+        self._writes = folder is not None
         self.clock = clock or Clock()
         self.writer = Writer()
+        self._forgotten = weakref.finalize(self, _retire, self.writer, None if clock else self.clock)
+        self._forgotten.atexit = False  # then the writer leaves by itself
         self.flight = Flight()
         self.executor = Workers()
         self._closed = False
@@ -96,17 +104,55 @@ class World:
         if self.ledger is not None:
             self.ledger.open()
 
+    def make_stores(self) -> None:
+        """Make what `take_up` replaces, before the first call: else one that meets a reload at its first use of a store
+        would put back what the reload has just taken away. Opens no file."""
+        self.disk, self.ledger = self._disk(), self._ledger()
+
+    def take_up(self, policy: Policy, folder: Path | None) -> None:
+        """Go by `policy` from now on, also for calls under way. `folder` is where its files would lie: None ends the
+        ledger and the disk cache, any other than now is warned about, because the place stays as it was."""
+        if folder not in (None, self.folder):
+            _log.warning(STAYS, self.folder or "off, and budgets are of this process alone")
+        self.policy, self._writes = policy, folder is not None
+        if policy.cache is not None:
+            self.memory.max_bytes = policy.cache.memory
+        disk, ledger = self.disk, self.ledger
+        if (disk.max_bytes if disk else 0) != (policy.disk if self._files else 0):
+            self.disk = self._disk()
+            self._close_later(disk)
+        if ledger is None or policy.ledger is None:
+            self.ledger = self._ledger()
+            self._close_later(ledger)
+        else:
+            ledger.content = policy.ledger.content
+
+    def _close_later(self, store: DiskCache | Ledger | None) -> None:
+        """After everything that was put for it."""
+        if store is not None:
+            with suppress(Closed):
+                self.writer.put(_close_all, store)
+
+    @property
+    def _files(self) -> Path | None:
+        """The folder of ledger and disk cache; budgets stay in theirs when a reload ends these two."""
+        return self.folder if self._writes else None
+
     @cached_property
     def memory(self) -> MemoryCache:
-        assert self.policy.cache is not None
-        return MemoryCache(self.policy.cache.memory)
+        # a call under way may need it after a reload has taken the cache off
+        return MemoryCache((self.policy.cache or Cache()).memory)
 
     @cached_property
     def disk(self) -> DiskCache | None:
-        if not self.policy.disk or self.folder is None or self._closed:
+        return self._disk()
+
+    def _disk(self) -> DiskCache | None:
+        folder = self._files
+        if not self.policy.disk or folder is None or self._closed:
             return None
-        _make_private(self.folder)
-        return DiskCache(self.folder / "cache", self.policy.disk)
+        _make_private(folder)
+        return DiskCache(folder / "cache", self.policy.disk)
 
     @cached_property
     def limiter(self) -> Limiter:
@@ -124,12 +170,16 @@ class World:
 
     @cached_property
     def ledger(self) -> Ledger | None:
-        rules = self.policy.ledger
-        return Ledger(self.folder, rules.content) if rules and self.folder else None
+        return self._ledger()
+
+    def _ledger(self) -> Ledger | None:
+        rules, folder = self.policy.ledger, self._files
+        return Ledger(folder, rules.content) if rules and folder else None
 
     def close(self) -> None:
         """Write what waits, then leave no thread and no file descriptor behind. A call still under way elsewhere comes
         through; its money and its record are booked then, each in a file opened for it."""
+        self._forgotten.detach()
         self.executor.shutdown()
         self.writer.close()
         self._closed = True
@@ -223,6 +273,19 @@ class World:
         if what not in self._warned:
             self._warned.add(what)
             _log.warning("costopt: %s is off for now: %s", what, trouble)
+
+
+def _retire(writer: Writer, clock: Clock | None) -> None:
+    """What is left to do for a world that was collected and never closed: its threads end, and with them its files
+    close, once all is written."""
+    writer.retire()
+    if clock is not None:
+        clock.retire()
+
+
+def _close_all(stores: list[DiskCache | Ledger]) -> None:
+    for store in stores:
+        store.close()
 
 
 def _make_private(folder: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import sqlite3
 import sys
 import threading
@@ -16,9 +15,10 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 from costopt.errors import Closed, CostoptError
+from costopt.world.waiting import follow_forks
 
 Sink: TypeAlias = Callable[[list[Any]], None]
 
@@ -34,35 +34,6 @@ class Partial(Exception):
         self.cause = cause
 
 
-class Forkable(Protocol):
-    """Something that must be still while the process forks, and starts afresh in the child."""
-
-    def before_fork(self) -> None: ...
-    def after_fork_in_parent(self) -> None: ...
-    def after_fork_in_child(self) -> None: ...
-
-
-def follow_forks(owner: Forkable) -> None:
-    """Call `owner`'s hooks around every fork for as long as it lives."""
-    if not hasattr(os, "register_at_fork"):
-        return
-    alive = weakref.ref(owner)
-
-    def before() -> None:
-        if (it := alive()) is not None:
-            it.before_fork()
-
-    def parent() -> None:
-        if (it := alive()) is not None:
-            it.after_fork_in_parent()
-
-    def child() -> None:
-        if (it := alive()) is not None:
-            it.after_fork_in_child()
-
-    os.register_at_fork(before=before, after_in_parent=parent, after_in_child=child)
-
-
 class Writer:
     """A queue with one daemon thread behind it, started by the first `put`, gone after `idle_s` without work.
 
@@ -72,7 +43,8 @@ class Writer:
     GIL from this thread for seconds; so when items have waited `late_s` (0.5 s), `put` stands aside for up to
     `aside_s` (50 ms) until they are written: no more than a tenth of the time, even where a disk hangs. What waits
     when the process or a worker of multiprocessing ends is written then; only a kill loses it. A forked child starts
-    with an empty queue: its parent writes what was waiting.
+    with an empty queue: its parent writes what was waiting. While it waits for work the thread keeps no sink alive, so
+    no file either; who owns a writer and is forgotten without `close` has it `retire`.
     """
 
     def __init__(
@@ -139,9 +111,11 @@ class Writer:
         with self._lock:
             if self._thread is threading.current_thread():
                 return
-            if self._thread is None:
-                self._run()
-            self._hurry(self._caught_up())
+            caught_up, alone = self._caught_up(), self._thread is None
+        if alone:
+            self._run()  # without the lock: a sink has locks of its own, and a fork takes them all
+        with self._lock:
+            self._hurry(caught_up)
 
     def close(self) -> None:
         """Write what waits and end the thread; `put` raises Closed from now on. Closing twice is fine."""
@@ -154,6 +128,21 @@ class Writer:
             self._run()
         elif thread is not threading.current_thread():
             thread.join()
+
+    def retire(self) -> None:
+        """Nobody holds this writer any more: end its thread as soon as what waits is written.
+
+        What is put all the same, by a stream that is collected with the owner, is written too. The garbage collector
+        may call this anywhere.
+        """
+        with self._lock:
+            self._idle_s = 0.0
+            self._work.notify()
+            if self._items and self._thread is None:
+                self._start()
+            alone = self._thread is None
+        if alone:  # out of threads
+            self._run()
 
     def leave(self) -> None:
         """The process is ending: write what waits, and from now on each item before `put` returns."""
@@ -188,6 +177,7 @@ class Writer:
         if not threading.main_thread().is_alive():  # the first item comes while the interpreter ends
             self._leaving = True
             return
+        self._at_exit.expect()
         thread = threading.Thread(target=self._run, name="costopt-writer", daemon=True)
         try:
             thread.start()
@@ -197,30 +187,44 @@ class Writer:
             self._warn("writer", f"{error}; facts wait in memory")
             return
         self._thread = thread
-        self._at_exit.expect()
 
     def _run(self) -> None:
-        while batch := self._take():
-            for sink, items in _by_sink(batch).items():
-                self._deliver(sink, items)
-            with self._lock:
-                self._written += len(batch)
-                self._done.notify_all()
+        while self._write():
+            pass
+
+    def _write(self) -> bool:
+        """Wait for work and do it; False when this thread's life is over. Its own frame, because what a sleeping
+        thread has in its variables stays alive: two SQLite stores with eight open files, for `idle_s`."""
+        batch = self._take()
+        for sink, items in _by_sink(batch).items():
+            self._deliver(sink, items)
+        with self._lock:
+            self._written += len(batch)
+            self._done.notify_all()
+        return bool(batch)
 
     def _take(self) -> list[tuple[Sink, Any]]:
         """The next items in order; empty means this thread's life is over."""
         with self._lock:
-            if not self._items and not self._closed and self._thread is not None:
-                self._asleep = True
-                self._work.wait_for(lambda: self._items or self._closed, self._idle_s)
-                self._asleep = False
-            if self._thread is not None and 0 < len(self._items) < self._batch:
-                self._work.wait_for(lambda: self._urgent or self._closed, self._window_s)
+            if self._thread is threading.current_thread():
+                self._wait()
             count = min(len(self._items), self._batch)
-            if not count:
+            if not count and self._thread in (None, threading.current_thread()):
                 self._thread = None
                 self._at_exit.forget()
             return [self._items.popleft() for _ in range(count)]
+
+    def _wait(self) -> None:
+        """For work, then for more of it."""
+        if not self._items:
+            self._asleep = True
+            self._work.wait_for(lambda: self._items or self._ends(), self._idle_s)
+            self._asleep = False
+        if 0 < len(self._items) < self._batch:
+            self._work.wait_for(lambda: self._urgent or self._ends(), self._window_s)
+
+    def _ends(self) -> bool:
+        return self._closed or not self._idle_s
 
     def _deliver(self, sink: Sink, items: list[Any]) -> None:
         try:
@@ -256,6 +260,7 @@ class _Leaving:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = weakref.ref(writer)
+        self._expected = False
         self._worker_end: Any = None
 
     def __call__(self) -> None:
@@ -263,12 +268,16 @@ class _Leaving:
             writer.leave()
 
     def expect(self) -> None:
+        if self._expected:
+            return
+        self._expected = True
         atexit.register(self)
         # a worker of multiprocessing ends without atexit; its own finalizers do run
         if (util := sys.modules.get("multiprocessing.util")) is not None:
             self._worker_end = util.Finalize(None, self, exitpriority=0)
 
     def forget(self) -> None:
+        self._expected = False
         atexit.unregister(self)
         if self._worker_end is not None:
             self._worker_end.cancel()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,53 @@ def test_a_call_that_outlives_its_optimizer_is_recorded(provider: Simulator, tmp
     assert list(parts)
     (fact,) = facts(tmp_path)
     assert fact.outcome == "ok"
+
+
+def test_an_optimizer_that_is_forgotten_leaves_nothing_open_and_loses_nothing(
+    provider: Simulator, tmp_path: Path
+) -> None:
+    """`costopt.wrap` in a view, for each request anew, as one may with the bare client."""
+    before = set(threading.enumerate())
+
+    def view(number: int) -> None:
+        client = costopt.wrap(sdk(provider), KEEPING, ledger=tmp_path)
+        client.chat.completions.create(**ASK, seed=number)
+
+    for number in range(3):
+        view(number)
+    gc.collect()
+    for thread in set(threading.enumerate()) - before:
+        if thread.name.startswith("costopt-writer"):
+            thread.join(20)
+            assert not thread.is_alive()
+    assert len(facts(tmp_path)) == 3
+    gc.collect()
+    if Path("/proc/self/fd").is_dir():
+        links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        assert not [link for link in links if tmp_path in link.parents]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="platform: no fork")
+def test_a_relative_ledger_stays_where_it_was_when_the_working_folder_changes(
+    provider: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon changes its folder and forks: its children looked for the budgets where they now were."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    with costopt.Optimizer(KEEPING, ledger="led") as optimizer:
+        client = optimizer.wrap(sdk(provider))
+        client.chat.completions.create(**ASK, seed=1)
+        monkeypatch.chdir(tmp_path / "b")
+        client.chat.completions.create(**ASK, seed=2)
+        child = os.fork()
+        if not child:
+            client.chat.completions.create(**ASK, seed=3)
+            optimizer.close()
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(facts(tmp_path / "a" / "led")) == 3
+    assert not list((tmp_path / "b").iterdir())
 
 
 def test_strict_refuses_the_next_call_before_it_is_paid(provider: Simulator, tmp_path: Path) -> None:

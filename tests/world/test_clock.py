@@ -110,6 +110,17 @@ def test_close_cancels_sleepers_and_ends_the_thread():
         clock.after(1)
 
 
+def test_a_retired_clock_ends_its_thread_after_the_last_timer():
+    clock = Clock()
+    sleep = clock.after(0.01)
+    thread = clock._thread
+    clock.retire()
+    assert sleep.result(20) is None
+    thread.join(4)  # idle threads end after five seconds
+    assert not thread.is_alive()
+    assert clock.after(0.0).result(20) is None
+
+
 def test_a_cancelled_sleeper_is_forgotten():
     clock = Clock()
     clock.after(3600).cancel()

@@ -278,6 +278,17 @@ def test_hashed_content_leaves_no_text_in_any_file(tmp_path: Path) -> None:
             reader.body(fact)
 
 
+def test_a_ledger_that_is_told_to_withhold_does_so_from_the_next_record_on(tmp_path: Path) -> None:
+    ledger = filled(tmp_path, record(1, answer="before"))
+    ledger.content = "hashed"
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": SECRET}]}
+    ledger.write([record(2, body=body, answer=SECRET)])
+    ledger.close()
+    assert SECRET.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    with Reader(tmp_path) as reader:
+        assert reader.body(reader.fact("call-000001")) == record(1).request.body
+
+
 def test_text_withheld_once_is_kept_when_full_content_is_asked_for(tmp_path: Path) -> None:
     filled(tmp_path, record(1), content="hashed").close()
     filled(tmp_path, record(2, body=record(1).request.body)).close()

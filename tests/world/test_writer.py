@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -246,12 +247,48 @@ def test_a_forgotten_idle_writer_is_collected() -> None:
     writer.flush()
     assert thread is not None
     thread.join(5)
-    import weakref
-
     alive = weakref.ref(writer)
     del writer
     gc.collect()
     assert alive() is None
+
+
+def test_a_thread_that_waits_for_work_keeps_no_sink_alive(writer: Writer) -> None:
+    """A sink is a store with files open: an Optimizer per request had 8 of them open for a minute each."""
+    sink, gone = Sink(), threading.Event()
+    weakref.finalize(sink, gone.set)
+    writer.put(sink, 1)
+    writer.flush()
+    del sink
+    assert gone.wait(10)
+    assert threads() == 1
+
+
+def test_a_retired_writer_ends_its_thread_once_all_is_written() -> None:
+    writer, sink = Writer(window_s=60.0), Sink()
+    for n in range(3):
+        writer.put(sink, n)
+    thread = writer._thread
+    assert thread is not None
+    writer.retire()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert sink.items == [0, 1, 2]
+    writer.put(sink, 3)  # a stream that is collected together with what owned the writer
+    writer.flush()
+    assert sink.items == [0, 1, 2, 3]
+
+
+def test_a_writer_that_gets_no_thread_writes_when_it_is_retired(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", no_more)
+    writer, sink = Writer(), Sink()
+    writer.put(sink, 1)
+    assert sink.items == []
+    writer.retire()
+    assert sink.items == [1]
 
 
 EXIT = """

@@ -18,7 +18,8 @@ from costopt.world.ledger import schema
 from costopt.world.ledger.batch import Batch
 from costopt.world.ledger.intern import Interner
 from costopt.world.ledger.schema import transaction
-from costopt.world.writer import Partial, follow_forks
+from costopt.world.waiting import follow_forks
+from costopt.world.writer import Partial
 
 #: What a value raises that no row can hold: too large an integer, broken text, a foreign type.
 _UNSTORABLE = (ValueError, TypeError, OverflowError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
@@ -33,6 +34,8 @@ class Ledger:
 
     def __init__(self, path: Path, content: Literal["full", "hashed"] = "full") -> None:
         self.path = path
+        #: May be set at any time, from any thread: records are kept by it from the next transaction on.
+        self.content: Literal["full", "hashed"] = content
         self._private = content == "hashed"
         self._lock = threading.RLock()
         self._db: sqlite3.Connection | None = None
@@ -93,10 +96,12 @@ class Ledger:
             raise Partial(lost, cause)
 
     def _opened(self) -> sqlite3.Connection:
-        """The connection; a new one where the file was moved away or replaced under us."""
-        if self._db is not None and self._inode == _inode(self.path):
+        """The connection; a new one where the file was moved away or replaced under us, or keeps other content."""
+        private = self.content == "hashed"
+        if self._db is not None and self._inode == _inode(self.path) and private is self._private:
             return self._db
         self._drop()
+        self._private = private
         self._db = schema.connect(self.path)
         self._interner = Interner(self._db, withhold=self._private)
         self._inode = _inode(self.path)
