@@ -17,7 +17,10 @@ MAX_NODES = 20_000
 #: YAML 1.1, section 4.1. Looked for here, because yaml's C reader gives its place in bytes of another encoding.
 FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 ONE_DOCUMENT = "keep one policy per file"
-PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][\d_]*)(\.\d+)?", re.ASCII)
+#: What YAML 1.2 reads as a number, as editors do. Not all are taken for one here: 010 is 8 in YAML 1.1.
+NUMBER = re.compile(
+    r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+)
 KNOWN_TAGS = {
     "!",
     *(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map")),
@@ -150,7 +153,7 @@ def scalar(event: Any) -> Node:
         return Node("null", line)
     if text.lower() in FLAGS:
         return Node("flag", line, text.lower())
-    return Node("number" if PLAIN_NUMBER.fullmatch(text) else "text", line, text)
+    return Node("number" if NUMBER.fullmatch(text) else "text", line, text)
 
 
 def weight(node: Node) -> int:

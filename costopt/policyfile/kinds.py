@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from costopt.policyfile import units
-from costopt.policyfile.tree import FLAGS, Log, Node
+from costopt.policyfile import patterns, units
+from costopt.policyfile.tree import FLAGS, WORDS, Log, Node
 from costopt.types import Json
 
 
@@ -33,7 +33,10 @@ class Kind(Protocol):
 
 
 class Scalar(Struct, frozen=True):
-    """Text read by one of the `units` readers."""
+    """Text read by one of the `units` readers; `pattern` is what that takes, as exactly as a pattern can say it.
+
+    `plain_numbers` may stand without quotes and units, `zero` says so of 0 alone.
+    """
 
     parse: Callable[[str], Any]
     pattern: str
@@ -46,7 +49,7 @@ class Scalar(Struct, frozen=True):
         if node.kind not in ("number", "text"):
             return bad(log, node, key, f"{node.said} is not allowed here", f"write {self.example}")
         try:
-            value = self.parse(node.text.replace("_", "") if node.kind == "number" else node.text)
+            value = self.parse(node.text)
         except units.Wrong as wrong:
             return bad(log, node, key, str(wrong), wrong.hint)
         if self.at_least is not None and value < self.at_least:
@@ -55,26 +58,34 @@ class Scalar(Struct, frozen=True):
 
     def schema(self) -> Json:
         text: Json = {"type": "string", "pattern": self.pattern, "examples": [self.example]}
+        if self.at_least:
+            text["not"] = {"pattern": ZERO}
         if self.plain_numbers:
-            return {"anyOf": [{"type": "integer", "minimum": self.at_least or 0}, text]}
-        return {"anyOf": [{"const": 0}, text]} if self.zero else text
+            number: Json = {"type": "integer", "minimum": self.at_least or 0, "maximum": LARGEST_PLAIN}
+            return {"anyOf": [number, text]}
+        return {"anyOf": [{"const": 0}, {"const": "0"}, text]} if self.zero else text
 
 
-DURATION = Scalar(units.duration, units.DURATION, "30s", zero=True)
-SIZE = Scalar(units.size, units.SIZE, "256MB", zero=True)
-COUNT = Scalar(units.count, units.COUNT, "32k", plain_numbers=True)
-POSITIVE = Scalar(units.count, units.COUNT, "32k", plain_numbers=True, at_least=1)
-RATE = Scalar(units.rate, units.RATE, "500/min")
-MONEY = Scalar(units.money, units.MONEY, "$0.50")
-SPEND = Scalar(units.spend, units.SPEND, "$5/day")
+#: A number of nothing, in any unit.
+ZERO = r"^0(\.0+)?(?![0-9.])"
+#: `units` reads numbers of up to 15 digits.
+LARGEST_PLAIN = 10**15 - 1
+DURATION = Scalar(units.duration, patterns.DURATION, "30s", zero=True)
+SIZE = Scalar(units.size, patterns.SIZE, "256MB", zero=True)
+COUNT = Scalar(units.count, patterns.COUNT, "32k", plain_numbers=True)
+POSITIVE = Scalar(units.count, patterns.COUNT, "32k", plain_numbers=True, at_least=1)
+RATE = Scalar(units.rate, patterns.RATE, "500/min")
+MONEY = Scalar(units.money, patterns.MONEY, "$0.50")
+SPEND = Scalar(units.spend, patterns.SPEND, "$5/day")
 
 
 class Share(Struct, frozen=True):
     """A number from 0 to 1."""
 
     def read(self, node: Node, key: str, log: Log) -> Any:
-        if node.kind == "number" and 0 <= float(node.text.replace("_", "")) <= 1:
-            return float(node.text)
+        value = number(node)
+        if value is not None and 0 <= value <= 1:
+            return value
         return bad(log, node, key, f"{node.said} is not a share", "write a number from 0 to 1, such as 0.02")
 
     def schema(self) -> Json:
@@ -82,31 +93,35 @@ class Share(Struct, frozen=True):
 
 
 class Flag(Struct, frozen=True):
+    """True or false, or one of `WORDS`."""
+
     def read(self, node: Node, key: str, log: Log) -> Any:
-        if node.kind == "flag":
-            return FLAGS[node.text]
+        value = flag(node)
+        if value is not None:
+            return value
         return bad(
             log, node, key, f"{node.said} is neither true nor false", "write true or false, without quotes"
         )
 
     def schema(self) -> Json:
-        return {"type": "boolean"}
+        return {"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": patterns.words(WORDS)}]}
 
 
 class Text(Struct, frozen=True):
-    """A word or a line; `pattern` must match all of it, `what` and `example` say it to a person."""
+    """A word or a line; `pattern` must match all of it, `what` and `example` say it to a person. None of `WORDS`."""
 
     what: str
     example: str
     pattern: str = r"\S(.*\S)?"
 
     def read(self, node: Node, key: str, log: Log) -> Any:
-        if node.kind == "text" and re.fullmatch(self.pattern, node.text):
+        if node.kind == "text" and flag(node) is None and re.fullmatch(self.pattern, node.text):
             return node.text
         return bad(log, node, key, f"{node.said} is not {self.what}", f"write {self.example}")
 
     def schema(self) -> Json:
-        return {"type": "string", "pattern": f"^{self.pattern}$", "examples": [self.example]}
+        no_flag = {"pattern": patterns.words(WORDS)}
+        return {"type": "string", "pattern": f"^{self.pattern}$", "not": no_flag, "examples": [self.example]}
 
 
 class Choice(Struct, frozen=True):
@@ -133,19 +148,44 @@ class Off(Struct, frozen=True):
     value: Any = None
 
     def read(self, node: Node, key: str, log: Log) -> Any:
-        if node.kind == "flag" and not FLAGS[node.text]:
+        if flag(node) is False:
             return self.value
         return self.inner.read(node, key, log)
 
     def schema(self) -> Json:
-        return {"anyOf": [self.inner.schema(), {"const": False}, {"const": "off"}]}
+        return {"anyOf": [self.inner.schema(), *OFF]}
+
+
+#: `off`, in the schema: `{"const": "off"}` is what editors offer.
+OFF: tuple[Json, ...] = (
+    {"const": False},
+    {"const": "off"},
+    {"type": "string", "pattern": patterns.words(word for word in WORDS if not FLAGS[word])},
+)
+
+
+class Unless(Struct, frozen=True):
+    """`inner` without the values that its block refuses, which knows best what to write instead; `wrong` is their
+    schema."""
+
+    inner: Kind
+    wrong: Json
+
+    def read(self, node: Node, key: str, log: Log) -> Any:
+        return self.inner.read(node, key, log)
+
+    def schema(self) -> Json:
+        schema = self.inner.schema()
+        return {**schema, "not": {"anyOf": [schema["not"], self.wrong]} if "not" in schema else self.wrong}
 
 
 class Later(Struct, frozen=True):
-    """A planned setting: read, so that a mistake in it shows, then refused unless `idle` says it is off."""
+    """A planned setting: read, so that a mistake in it shows, then refused unless `idle` says it is off; `off` is the
+    schema of what is."""
 
     inner: Kind
     idle: Callable[[Any], bool] = lambda value: not value
+    off: tuple[Json, ...] = OFF
 
     def read(self, node: Node, key: str, log: Log) -> Any:
         value = self.inner.read(node, key, log)
@@ -154,7 +194,7 @@ class Later(Struct, frozen=True):
         return bad(log, node, key, "is not available yet", "leave it out")
 
     def schema(self) -> Json:
-        return {**self.inner.schema(), "description": "Not available yet."}
+        return {"anyOf": list(self.off), "description": "Not available yet."}
 
 
 class ListOf(Struct, frozen=True):
@@ -183,6 +223,20 @@ class MapOf(Struct, frozen=True):
 
     def schema(self) -> Json:
         return {"type": "object", "additionalProperties": self.inner.schema()}
+
+
+def flag(node: Node) -> bool | None:
+    """Whether a word says true or false; None for anything else."""
+    word = node.text.lower()
+    return FLAGS.get(word) if node.kind == "flag" or (node.kind == "text" and word in WORDS) else None
+
+
+def number(node: Node) -> float | None:
+    """None for anything else, and for spellings that only YAML 1.2 knows (0x1F)."""
+    try:
+        return float(node.text) if node.kind == "number" else None
+    except ValueError:
+        return None
 
 
 def suggest(word: str, valid: Iterable[str]) -> str:

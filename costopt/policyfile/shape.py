@@ -5,16 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from costopt import policy
+from costopt.policyfile import patterns
 from costopt.policyfile.block import Block, Field
 from costopt.policyfile.kinds import (
     BAD,
     COUNT,
     DURATION,
     MONEY,
+    OFF,
     POSITIVE,
     RATE,
     SIZE,
     SPEND,
+    ZERO,
     Choice,
     Flag,
     Later,
@@ -23,7 +26,9 @@ from costopt.policyfile.kinds import (
     Off,
     Share,
     Text,
+    Unless,
 )
+from costopt.policyfile.kinds import number as number_of
 from costopt.policyfile.tree import Log, Node
 from costopt.policyfile.units import Wrong, say_count
 from costopt.types import Json, Nano
@@ -31,6 +36,13 @@ from costopt.types import Json, Nano
 VERSION = 1
 MODEL_NAME = Text("a model name", "openai/gpt-5-mini", r"\S+")
 WORD = Text("a word", "small", r"[A-Za-z0-9][A-Za-z0-9_.:-]*")
+TIMES = ("minute", "hour", "day", "week", "month")
+#: What `cache`, `limit`, `budget` and `embeddings` refuse, for the schema.
+NO_TIME: Json = {"anyOf": [{"const": 0}, {"type": "string", "pattern": patterns.NO_DURATION}]}
+NO_RATE: Json = {"type": "string", "pattern": ZERO}
+ONE: Json = {
+    "anyOf": [{"const": 1}, {"type": "string", "pattern": r"^(1(\.0+)?|0\.0010*[kK]|0\.0000010*M)$"}]
+}
 TAG = Text("the name of a tag", "user", r"[A-Za-z][A-Za-z0-9_.-]*")
 
 
@@ -78,7 +90,7 @@ def limit(
 
 
 def budget(limit: tuple[Nano, Any], per: str = "", **known: Any) -> policy.Budget:
-    if per in ("minute", "hour", "day", "week", "month"):
+    if per in TIMES:
         raise Wrong(
             f"per: {per} is a time, and per names a tag", f"write the time in the limit: $5/{per}", "per"
         )
@@ -151,7 +163,7 @@ SEMANTIC = Block(
 CACHE = Block(
     cache,
     {
-        "ttl": Field(DURATION, "How long an answer may be given again. Default 7d."),
+        "ttl": Field(Unless(DURATION, NO_TIME), "How long an answer may be given again. Default 7d."),
         "scope": Field(Choice(("tenant", "shared")), "Whose calls share answers. Default tenant."),
         "memory": Field(SIZE, "Bytes of answers kept in this process; 0 is off. Default 256MiB."),
         "disk": Field(SIZE, "Bytes of answers kept on disk; 0 is off. Default 0."),
@@ -169,8 +181,8 @@ LIMIT = Block(
             "Quota group: calls that share a key share one. A provider's name by default covers its models.",
             True,
         ),
-        "requests": Field(RATE, "Requests per time, such as 500/min."),
-        "tokens": Field(RATE, "Tokens per time, such as 200k/min."),
+        "requests": Field(Unless(RATE, NO_RATE), "Requests per time, such as 500/min."),
+        "tokens": Field(Unless(RATE, NO_RATE), "Tokens per time, such as 200k/min."),
         "models": Field(
             ListOf(Text("a model pattern", "openai/*", r"\S+")),
             "Models that count; default: those of the provider `group`.",
@@ -184,7 +196,8 @@ BUDGET = Block(
             SPEND, "Money per calendar time, such as $5/day; /total is once and for all.", required=True
         ),
         "per": Field(
-            TAG, "Tag whose values each have the limit to themselves. Default: one limit for everybody."
+            Unless(TAG, {"enum": list(TIMES)}),
+            "Tag whose values each have the limit to themselves. Default: one limit for everybody.",
         ),
         "on_exceed": Field(Choice(("reject", "downgrade"), later=("queue",)), "Default reject."),
         "on_unknown_price": Field(
@@ -204,7 +217,7 @@ RETRY = Block(
 EMBEDDINGS = Block(
     embeddings,
     {
-        "max_size": Field(COUNT, "Inputs merged into one call; 0 is off.", required=True),
+        "max_size": Field(Unless(COUNT, ONE), "Inputs merged into one call; 0 is off.", required=True),
         "max_wait": Field(DURATION, "How long the first one waits for others. Default 20ms."),
     },
 )
@@ -213,7 +226,8 @@ BATCH = Block(
     {
         "embeddings": Field(Off(EMBEDDINGS), "Merge embedding calls made at about the same time."),
         "deadline": Field(
-            Later(Off(DURATION)), "Calls that may wait this long go to the provider's batch API."
+            Later(Off(DURATION), off=(*OFF, NO_TIME)),
+            "Calls that may wait this long go to the provider's batch API.",
         ),
     },
 )
@@ -226,7 +240,7 @@ LEDGER = Block(
             Off(DURATION),
             "Age at which `costopt archive run --policy FILE` compresses calls; off: never. Default 30d.",
         ),
-        "keep": Field(Later(Off(DURATION)), "Age at which calls are deleted."),
+        "keep": Field(Later(Off(DURATION), off=(*OFF, NO_TIME)), "Age at which calls are deleted."),
     },
 )
 PRICE = Block(
@@ -245,7 +259,7 @@ class Version:
     """The number of the file format."""
 
     def read(self, node: Node, key: str, log: Log) -> Any:
-        number = float(node.text) if node.kind == "number" else None
+        number = number_of(node)
         if number == VERSION:
             return VERSION
         newer = number is not None and number > VERSION

@@ -11,6 +11,8 @@ from costopt.errors import PolicyError, Problem
 
 MAX_DEPTH = 16
 FLAGS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+#: Those of them that are texts in YAML 1.2, which most editors read: in quotes or not is all the same there.
+WORDS = ("yes", "on", "no", "off")
 
 
 class Node(Struct, frozen=True):

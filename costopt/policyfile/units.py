@@ -36,10 +36,12 @@ RATE_WINDOWS = {"s": 1, "sec": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86400
 SPEND_WINDOWS = ("minute", "hour", "day", "week", "month", "total")
 
 #: No leading zero: YAML 1.1 would read 010 as 8.
-NUMBER = r"(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?"
+NUMBER = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?"
+#: Whole, with `_` between digits.
+SPACED = r"[1-9](?:_?[0-9]){0,14}"
 DURATION = rf"^({NUMBER})(ms|s|m|h|d|w|y)$"
 SIZE = rf"^({NUMBER})([KMGT]i?B|B)$"
-COUNT = rf"^({NUMBER})([kKM]?)$"
+COUNT = rf"^({NUMBER}|{SPACED})([kKM]?)$"
 RATE = rf"^({NUMBER})([kKM]?)/(s|sec|min|h|hour|d|day)$"
 MONEY = rf"^\$({NUMBER})$"
 SPEND = rf"^\$({NUMBER})/(minute|hour|day|week|month|total)$"
@@ -81,7 +83,7 @@ def size(text: str) -> int:
 def count(text: str) -> int:
     """A whole number; `k` is a thousand, `M` a million."""
     number, scale = _match(COUNT, text, "a whole number", "32000 or 32k")
-    return _whole(Decimal(number) * SCALES[scale], text, "units")
+    return _whole(Decimal(number.replace("_", "")) * SCALES[scale], text, "units")
 
 
 def rate(text: str) -> tuple[int, float]:
