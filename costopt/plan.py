@@ -360,7 +360,8 @@ def _runs_on(request: Request, reply: Reply) -> bool:
     """Whether the provider goes on with the answer, and bills it, whoever listens: a response in the background."""
     if request.api != "responses" or reply.finish != "incomplete":
         return False
-    return not request.stream or request.body.get("background") is True
+    in_background = request.body.get("background") is True
+    return in_background or (not request.stream and wire.unfinished(request.api, reply))
 
 
 def _is_asked(request: Request, model: str) -> bool:

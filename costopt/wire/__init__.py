@@ -12,6 +12,7 @@ from costopt.wire.reply import (
     read_events,
     texts,
     uncounted,
+    unfinished,
     written_text,
 )
 from costopt.wire.urls import deployment, recognise, unread, with_deployment
@@ -29,6 +30,7 @@ __all__ = [
     "recognise",
     "texts",
     "uncounted",
+    "unfinished",
     "unread",
     "with_deployment",
     "written_text",

@@ -173,6 +173,11 @@ def uncounted(api: Api, reply: Reply) -> Usage:
     return _DIALECTS[api].summary({**answer(api, reply), "usage": _NO_COUNTS}).usage or Usage()
 
 
+def unfinished(api: Api, reply: Reply) -> bool:
+    """Whether an answer says that the provider is still making it."""
+    return api == "responses" and answer(api, reply).get("status") in ("queued", "in_progress")
+
+
 def calls(api: Api, reply: Reply) -> list[tuple[str, str]]:
     """Name and arguments, JSON text as sent, of every function the answer calls."""
     return answers.calls(api, answer(api, reply))

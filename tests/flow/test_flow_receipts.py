@@ -122,6 +122,14 @@ def test_an_answer_still_being_made_is_unpriced_and_budgets_take_the_worst_case(
     assert world.spent == reserved.nano > 4000 * 10_000
 
 
+def test_an_answer_that_says_nothing_of_its_state_is_there() -> None:
+    """As from servers that speak the API by halves."""
+    said = {"type": "message", "content": [{"type": "output_text", "text": "word " * 100}]}
+    world = World(lambda _: response("", output=[said]))
+    receipt = bill(serve(request(api="responses", model="gpt-4o"), Policy(), world))
+    assert receipt.cost is not None and receipt.usage.output > 90
+
+
 @pytest.mark.parametrize("background", [True, False])
 def test_a_response_in_the_background_is_made_though_its_stream_was_left(background: bool) -> None:
     """What had come of any other is priced."""
