@@ -51,7 +51,7 @@ MESSAGES: dict[str, Any] = {
     "max_tokens": 50,
     "tools": [{"name": name, "input_schema": taken} for name, taken in TOOLS.items()],
 }
-QUESTIONS = ("hello", "what weather", "multiply six by seven", "any news", "a tool first", "a priced one")
+QUESTIONS = ("hello", "what weather", "multiply six by seven", "a tool first", "a priced one")
 
 
 class Clients(NamedTuple):
@@ -213,6 +213,18 @@ def test_a_stream_is_the_bare_clients_and_its_repeats_are_the_same_events(
     whole = ask(wrapped, text)
     assert same(said(plain(whole))) == same(said(plain(ask(bare, text))))
     assert ends(recorded()) == [("ok", True), *[("hit", False)] * 2]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_the_provider_looked_up_is_the_bare_clients_and_asked_for_again(
+    stream: bool, bare: Clients, wrapped: Clients, recorded: Recorded
+) -> None:
+    def ask(to: Clients) -> Any:
+        answer = responses(to, "any news", stream=stream)
+        return same(plain(list(answer) if stream else answer))
+
+    assert ask(wrapped) == ask(bare) == ask(wrapped)
+    assert [outcome for outcome, _ in ends(recorded())] == ["ok", "ok"]
 
 
 def test_a_tool_loop_comes_to_the_same_end(bare: Clients, wrapped: Clients) -> None:
