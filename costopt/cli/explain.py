@@ -83,7 +83,7 @@ def _tokens(usage: Usage) -> str:
 
 def _cost(fact: Fact) -> str:
     if fact.unpriced or (fact.outcome == "hit" and fact.cost is None):
-        return "unpriced: no price is known for this model"
+        return "unpriced: nobody knows its price, or what the provider bills for it"
     spent = dollars(fact.cost or 0)
     saved = sum(saving.nano for saving in fact.savings)
     without = f", {dollars((fact.cost or 0) + saved)} without costopt" if fact.savings else ""

@@ -53,4 +53,4 @@ def test_not_even_where_only_the_hit_is_asked_for(tmp_path: Path) -> None:
 def test_its_explanation_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(written(tmp_path, asked_twice()[1]), "again").to_dict()["call"]["cost"] is None
     assert main(["explain", "again", "--ledger", str(tmp_path)]) == 0
-    assert "unpriced: no price is known for this model" in capsys.readouterr().out
+    assert "unpriced: nobody knows its price, or what the provider bills for it" in capsys.readouterr().out
