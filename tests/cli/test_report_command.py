@@ -117,7 +117,7 @@ def test_explain_takes_the_beginning_of_an_id(ledger: str, capsys: pytest.Captur
 
 def test_explain_says_unpriced(ledger: str, capsys: pytest.CaptureFixture[str]) -> None:
     out = said(capsys, "explain", "bb01", "--ledger", ledger)
-    assert "unpriced: no price is known" in out
+    assert "unpriced: nobody knows its price" in out
     assert "\x1b" not in out
 
 
