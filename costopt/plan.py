@@ -127,12 +127,13 @@ class Plan:
         return route.Asked(request.model, request.provider, request.api, needs, prompt, request.tags)
 
     def attempt(self, request: Request, model: str, hold: bool = False) -> Request:
-        """`request` sent to `model` of the ladder, named `provider/name` as in the policy."""
+        """`request` sent to `model` of the ladder, named as in the policy."""
         if _is_asked(request, model):
             return replace(request, hold=hold)
-        provider, _, name = model.partition("/")
+        provider, name = route.placed(model, request.provider)
         body = wire.dialect(request.api).with_model(request.body, name)
-        return replace(request, model=name, provider=provider, body=body, raw=b"", hold=hold)
+        at = wire.with_deployment(request.endpoint, name)
+        return replace(request, model=name, provider=provider, body=body, endpoint=at, raw=b"", hold=hold)
 
     def accepts(self, request: Request, reply: Reply) -> bool:
         if not self.checks or self.policy.route is None:
@@ -172,7 +173,8 @@ class Plan:
         """The model a choice is measured against, and its provider ("" where the name says it)."""
         if self.policy.route is None or request.model != self.policy.route.alias:
             return request.model, request.provider
-        return route.strongest(self.policy, self._asked(request), self.book), ""
+        best = route.strongest(self.policy, self._asked(request), self.book)
+        return best, "" if "/" in best else request.provider
 
     # trim
 
@@ -242,9 +244,15 @@ class Plan:
         return self.prompt_tokens(request) + (bound if counted else min(bound, EXPECTED_OUTPUT))
 
     def worst_case(self, request: Request) -> Worst:
-        """The most this call can cost, or what is missing to know it."""
+        """The most this call can cost, or what is missing to know it. Azure asks the deployment that the URL names,
+        whatever model the body does: the dearer of the two, where it is called like a model that has a price."""
         margin = 1.0 if self.counter.exact(request.model) else ESTIMATE_MARGIN
-        return worst_case(request, self.prompt_tokens(request), margin, self.book)
+        worst = worst_case(request, self.prompt_tokens(request), margin, self.book)
+        there = wire.deployment(request.endpoint)
+        if worst.nano is None or there in ("", request.model):
+            return worst
+        other = worst_case(replace(request, model=there), self.prompt_tokens(request), margin, self.book)
+        return worst if other.nano is None or other.nano < worst.nano else other
 
     def booked(self, request: Request, reply: Reply, hold: Hold) -> Nano:
         """What budgets book for `reply`: its cost, without the fee of searches where the price map names none. All

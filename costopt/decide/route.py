@@ -77,6 +77,12 @@ def strongest(policy: Policy, asked: Asked, book: PriceBook) -> str:
     return able[-1].name if able else ""
 
 
+def placed(model: str, home: str) -> tuple[str, str]:
+    """Provider and name of a model as a policy names it; without a provider it is one of `home`, the client's."""
+    provider, slash, name = model.partition("/")
+    return (provider, name) if slash else (home, model)
+
+
 def other_use(model: str, book: PriceBook) -> str:
     """What a model of the policy is for, where no conversation can be routed to it ("embedding"); "" for all others."""
     row = book.find(model)
@@ -108,12 +114,14 @@ class _Call(Struct, frozen=True):
     book: PriceBook
 
     def provider(self, model: str) -> str:
-        """Where `model` is asked. Models of a policy name their provider; the one asked for has the client's."""
-        return self.asked.provider if model == self.asked.model else ""
+        """Where `model` is asked, "" where its name says so. One without a provider, and the one asked for, is at the
+        client's."""
+        return self.asked.provider if model == self.asked.model or "/" not in model else ""
 
     def near(self, model: str) -> bool:
         """Whether `model` is at the client's own provider."""
-        return model == self.asked.model or model.partition("/")[0] == self.asked.provider
+        home = self.asked.provider
+        return model == self.asked.model or placed(model, home)[0] == home
 
     def able(self, models: Sequence[Model]) -> list[Model]:
         return [model for model in models if not self.lacks(model.name)]

@@ -87,7 +87,8 @@ def _repeated(parts: Parts, block: str, key: str, names: list[Any]) -> None:
 
 def _limits(parts: Parts) -> None:
     """A limit without `models:` is for a provider; a name that is none would limit nothing."""
-    providers = PROVIDERS | {model.name.partition("/")[0] for model in parts.models}
+    named = {model.name.partition("/")[0] for model in parts.models if "/" in model.name}
+    providers = PROVIDERS | named
     for number, limit in enumerate(parts.limits):
         if not limit.models and limit.group not in providers:
             hint = f"write a provider ({', '.join(sorted(providers))}), or say which models: the group holds"

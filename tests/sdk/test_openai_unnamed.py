@@ -10,7 +10,7 @@ from ledgers import facts
 from sdk.openai_http import LIBRARY, Heard, as_json, openai
 
 import costopt
-from costopt.policy import Budget, Cache, Model, Policy
+from costopt.policy import Budget, Cache, Model, Policy, Route
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = {
@@ -149,3 +149,33 @@ def test_a_cheaper_model_is_asked_at_its_own_deployment(
     assert sent.url.path == "/openai/deployments/gpt-4o-mini/chat/completions"
     assert sent.url.params["api-version"] == "2024-10-21"
     assert b'"model":"gpt-4o-mini"' in sent.content
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini"])
+def test_a_budget_holds_the_dearer_of_the_deployment_in_the_url_and_the_model_in_the_body(
+    tmp_path: Path, provider: Provider, model: str
+) -> None:
+    with costopt.Optimizer(Policy(budgets=(Budget(COST, "day"),)), ledger=tmp_path) as optimizer:
+        client = openai.AzureOpenAI(
+            api_key="k",
+            api_version="2024-10-21",
+            azure_endpoint="https://mine.openai.azure.com",
+            azure_deployment="gpt-4o",
+            http_client=provider.http(),
+        )
+        with pytest.raises(costopt.BudgetExceeded):
+            optimizer.wrap(client).chat.completions.create(model=model, messages=HELLO, max_tokens=100)
+    assert not provider.heard
+
+
+@pytest.mark.parametrize("ladder", [("gpt-4o-mini", "gpt-4o"), ("openai/gpt-4o-mini", "openai/gpt-4o")])
+def test_a_model_of_the_policy_without_a_provider_is_one_of_the_clients(
+    tmp_path: Path, provider: Provider, ladder: tuple[str, str]
+) -> None:
+    narrow = Budget(3 * COST, "day", on_exceed="downgrade")
+    rules = Policy(models=tuple(map(Model, ladder)), route=Route(), budgets=(narrow,))
+    with costopt.Optimizer(rules, ledger=tmp_path) as optimizer:
+        client = optimizer.wrap(openai.OpenAI(api_key="k", http_client=provider.http()))
+        for model in ("auto", "gpt-4o"):
+            client.chat.completions.create(model=model, messages=HELLO, max_tokens=1000)
+    assert [b'"model":"gpt-4o-mini"' in sent.content for sent in provider.heard] == [True, True]
