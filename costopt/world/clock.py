@@ -118,7 +118,7 @@ class Clock:
         """Call `run` at `due` (ns of `mono`), on the timer thread, so `run` must be quick. Raises Closed."""
         with self._wake:
             if self._closed:
-                raise Closed("this clock was closed")
+                raise Closed("this Optimizer was closed while the call waited; nothing was sent")
             timer = self._timers.add(due, run)
             self._start()
             if self._timers.next_due() == due:

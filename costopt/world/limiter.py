@@ -105,7 +105,7 @@ class Limiter:
         _refuse_oversize(quotas, tokens)
         with self._lock:
             if self._closed:
-                raise Closed("this limiter was closed")
+                raise Closed("this Optimizer was closed while the call waited; nothing was sent")
             lines = [self._line(quota) for quota in quotas]
             now = self._clock.mono()
             if (
@@ -149,7 +149,9 @@ class Limiter:
             self._set_timer(None)
         for waiter in waiting:
             if claim(waiter.future):
-                waiter.future.set_exception(Closed("this limiter was closed"))
+                waiter.future.set_exception(
+                    Closed("this Optimizer was closed while the call waited; nothing was sent")
+                )
 
     def _line(self, quota: Quota) -> _Line:
         key = (quota.group, quota.window_s)
