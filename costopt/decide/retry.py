@@ -20,17 +20,41 @@ NEVER_SENT = frozenset(
         "gaierror",
     ]
 )
+#: What they raise for a request that never got a whole answer, by name; `NEVER_SENT` goes before.
+LOST = frozenset(
+    ["TransportError", "TimeoutError", "ConnectionError", "ClientConnectionError", "ClientPayloadError"]
+)
+#: What they raise for an answer that is an error: nothing before it was this request's failure.
+ANSWERED = frozenset(["HTTPStatusError", "ClientResponseError"])
 #: 408 timeout, 409 lock, 429 rate limit, 5xx server; what the OpenAI and Anthropic SDKs retry too.
 RETRYABLE = frozenset({408, 409, 429})
 
 
 def was_sent(error: BaseException | None) -> bool:
-    """Whether a request that failed so may have reached the provider, who may then bill it. When in doubt, it may."""
-    while error is not None:
-        if not NEVER_SENT.isdisjoint(kind.__name__ for kind in type(error).__mro__):
-            return False
-        error = error.__cause__
-    return True
+    """Whether a request that failed so may have reached the provider, who may then bill it. When in doubt, it may.
+    A package that is missing is missed before anything is sent."""
+    if isinstance(error, ImportError):
+        return False
+    origin = lost(error)
+    return origin is None or not _is(origin, NEVER_SENT)
+
+
+def lost(error: BaseException | None) -> BaseException | None:
+    """What an HTTP library said of a request without an answer, if that is what `error` came from. The first word
+    counts: deeper down may be a failure that the caller himself was handling."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if _is(error, NEVER_SENT) or _is(error, LOST):
+            return error
+        if _is(error, ANSWERED):
+            return None
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is(error: BaseException, names: frozenset[str]) -> bool:
+    return not names.isdisjoint(kind.__name__ for kind in type(error).__mro__)
 
 
 def worth_it(failure: UpstreamError) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from costopt import wire
-from costopt.decide.retry import was_sent
+from costopt.decide.retry import lost, was_sent
 from costopt.errors import NoModel, UpstreamError
 from costopt.types import Json, Reply, Request
 
@@ -62,7 +62,10 @@ def complete(request: Request) -> Reply:
             **_QUIET,
         )
     except Exception as error:
-        raise failure_of(error) from error
+        failure = failure_of(error)
+        if failure.reply is None:  # the caller's SDK knows an HTTP library's errors, not litellm's
+            failure.cause = lost(error) or error
+        raise failure from error
     return wire.read_body("chat", 200, JSON, _as_openai(answer))
 
 
@@ -77,13 +80,22 @@ def check(request: Request) -> None:
 
 
 def failure_of(error: Exception) -> UpstreamError:
-    """One of litellm's exceptions as the flow knows failures; `cause` stays the exception itself."""
+    """One of litellm's exceptions as the flow knows failures; `cause` stays the exception itself.
+
+    Where no answer came, litellm makes up a status: that is no reply, and the provider may bill the call."""
     status = getattr(error, "status_code", None)
-    if not isinstance(status, int):
+    if not isinstance(status, int) or _made_up(error, status):
         return UpstreamError(None, error, sent=was_sent(error))
     body = {"error": {"message": str(error), "type": type(error).__name__, "param": None, "code": status}}
     reply = Reply(status, JSON, msgspec.json.encode(body), finish="error")
     return UpstreamError(reply, error, retry_after_s=_retry_after_s(error))
+
+
+def _made_up(error: Exception, status: int) -> bool:
+    """Whether litellm means a timeout or a lost connection, for which it says 408 or 5xx and has no headers."""
+    if getattr(error, "litellm_response_headers", None) or (status != 408 and status < 500):
+        return False
+    return lost(error) is not None
 
 
 def _retry_after_s(error: Exception) -> float | None:

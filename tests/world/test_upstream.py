@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from edge.litellm_material import litellm
@@ -130,6 +131,32 @@ def test_a_missing_key_is_a_failure_like_any_other(
         complete(request("anthropic", "claude-haiku-4-5-20251001"))
     assert failed.value.reply is not None and failed.value.reply.status == 401
     assert provider.calls == 0
+
+
+def test_a_call_never_answered_has_no_reply_and_the_http_librarys_cause(
+    provider: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("costopt.world.upstream.TIMEOUT", 0.3)
+    provider.hang()
+    with pytest.raises(UpstreamError) as failed:
+        complete(request("anthropic", "claude-haiku-4-5-20251001"))
+    assert failed.value.reply is None and failed.value.sent
+    assert isinstance(failed.value.cause, httpx.ReadTimeout)  # which the SDKs tell as their own timeout
+    assert isinstance(failed.value.__cause__, litellm.exceptions.Timeout)
+
+
+def test_a_call_that_reached_nobody_was_not_sent(
+    provider: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_BASE", "http://127.0.0.1:1")
+    with pytest.raises(UpstreamError) as failed:
+        complete(request("anthropic", "claude-haiku-4-5-20251001"))
+    assert failed.value.reply is None and not failed.value.sent
+    assert isinstance(failed.value.cause, httpx.ConnectError)
+
+
+def test_what_is_missing_is_missed_before_anything_is_sent() -> None:
+    assert not failure_of(ModuleNotFoundError("No module named 'mcp'")).sent
 
 
 def test_a_failure_without_a_status() -> None:
