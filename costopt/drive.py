@@ -25,6 +25,7 @@ from msgspec import Struct
 from costopt.effects import Call, Effect, Flow, Gather, Join, Perform, Work
 from costopt.errors import Interrupted, UpstreamError
 from costopt.types import Reply, Request
+from costopt.world.waiting import on_event_loop
 
 T = TypeVar("T")
 _log = logging.getLogger("costopt")
@@ -247,13 +248,9 @@ def _called(ride: Ride[Any]) -> Request:
 def _settled(effect: Effect[Any], answer: Any) -> Any:
     """`answer`, waited for. A blocking call inside of async code goes alone (None): whoever it would wait for may
     run on the very event loop that it holds up."""
-    if type(effect) in (Join, Gather) and isinstance(answer, Future) and _on_a_loop() and answer.cancel():
+    if type(effect) in (Join, Gather) and isinstance(answer, Future) and on_event_loop() and answer.cancel():
         return None
     return _wait(answer)
-
-
-def _on_a_loop() -> bool:
-    return asyncio._get_running_loop() is not None
 
 
 def _wait(answer: Any) -> Any:
@@ -283,7 +280,7 @@ async def _awaited(answer: Any) -> Any:
 
 
 async def _arrived(answer: Future[Any]) -> Any:
-    if _on_a_loop():
+    if on_event_loop():
         return await asyncio.wrap_future(answer)
     from anyio import to_thread  # trio, which the SDKs run on by way of it; asyncio's own way is quicker
 

@@ -246,12 +246,13 @@ class Plan:
     def worst_case(self, request: Request) -> Worst:
         """The most this call can cost, or what is missing to know it. Azure asks the deployment that the URL names,
         whatever model the body does: the dearer of the two, where it is called like a model that has a price."""
+        prompt = self.prompt_tokens(request)
         margin = 1.0 if self.counter.exact(request.model) else ESTIMATE_MARGIN
-        worst = worst_case(request, self.prompt_tokens(request), margin, self.book)
+        worst = worst_case(request, prompt, margin, self.book)
         there = wire.deployment(request.endpoint)
         if worst.nano is None or there in ("", request.model):
             return worst
-        other = worst_case(replace(request, model=there), self.prompt_tokens(request), margin, self.book)
+        other = worst_case(replace(request, model=there), prompt, margin, self.book)
         return worst if other.nano is None or other.nano < worst.nano else other
 
     def booked(self, request: Request, reply: Reply, hold: Hold) -> Nano:

@@ -39,12 +39,12 @@ SPEND_WINDOWS = ("minute", "hour", "day", "week", "month", "total")
 NUMBER = r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,15})?"
 #: Whole, with `_` between digits.
 SPACED = r"[1-9](?:_?[0-9]){0,14}"
-DURATION = rf"^({NUMBER})(ms|s|m|h|d|w|y)$"
-SIZE = rf"^({NUMBER})([KMGT]i?B|B)$"
+DURATION = rf"^({NUMBER})({'|'.join(MILLISECONDS)})$"
+SIZE = rf"^({NUMBER})({'|'.join(BYTES)})$"
 COUNT = rf"^({NUMBER}|{SPACED})([kKM]?)$"
-RATE = rf"^({NUMBER})([kKM]?)/(s|sec|min|h|hour|d|day)$"
+RATE = rf"^({NUMBER})([kKM]?)/({'|'.join(RATE_WINDOWS)})$"
 MONEY = rf"^\$({NUMBER})$"
-SPEND = rf"^\$({NUMBER})/(minute|hour|day|week|month|total)$"
+SPEND = rf"^\$({NUMBER})/({'|'.join(SPEND_WINDOWS)})$"
 
 
 class Wrong(ValueError):

@@ -184,18 +184,18 @@ def _summary(answer: _Answer) -> Summary:
     raw, model = record(answer.usage) or None, text(answer.model)
     usage: Usage | None = None
     if raw:
-        noted = False
-        for choice in answer.choices or ():
-            if choice and choice.message and choice.message.annotations:
-                noted = True
-        usage = tally.openai(raw, answer.service_tier, cites=noted and _cites(answer), model=model)
+        usage = tally.openai(raw, answer.service_tier, cites=_cites(answer), model=model)
     return Summary(model, usage, raw, _finish(answer))
 
 
 def _cites(answer: _Answer) -> bool:
     """Whether it cites pages of the web, the only sign a chat gives of a search."""
-    messages = [choice.message for choice in answer.choices or () if choice and choice.message]
-    return any(note.get("type") == "url_citation" for each in messages for note in records(each.annotations))
+    for choice in answer.choices or ():
+        if choice and choice.message and choice.message.annotations:
+            notes = records(choice.message.annotations)
+            if any(note.get("type") == "url_citation" for note in notes):
+                return True
+    return False
 
 
 def _finish(answer: _Answer) -> Finish:

@@ -81,6 +81,4 @@ class MemoryCache:
             self._size = 0
 
     def _drop(self, key: str) -> None:
-        item = self._items.pop(key, None)
-        if item is not None:
-            self._size -= item.size
+        self._size -= self._items.pop(key).size
