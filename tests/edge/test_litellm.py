@@ -192,7 +192,7 @@ def test_litellms_own_function_is_known_where_a_wrapped_one_stands_for_it(
 def test_a_wrapped_client_given_to_litellm_runs_the_flow_once(shop: Desk) -> None:
     openai = pytest.importorskip("openai")
     there = {"base_url": shop.provider.base_url, "api_key": "sk-test", "max_retries": 0}
-    client = shop.optimizer.wrap(openai.OpenAI(**there))
-    first, again = (shop.completion(**shop.ask(), client=client) for _ in range(2))
+    with shop.optimizer.wrap(openai.OpenAI(**there)) as client:
+        first, again = (shop.completion(**shop.ask(), client=client) for _ in range(2))
     assert said(first) == said(again) and shop.calls == 1
     assert [fact.outcome for fact in shop.facts()] == ["ok", "hit"]
